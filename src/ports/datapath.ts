@@ -1,0 +1,139 @@
+/**
+ * The packet path of one host: a TUN device on one side, a UDP socket on the other, tables in between.
+ * The real one is native threads (datapath/native.ts); the twin is ports/memory/datapath.ts. Both pass test/contract/datapath.
+ *
+ * Peers are known by a slot: a small number that the control plane hands out, at most MAX_SLOTS - 1. Slot 0 is this host.
+ */
+export interface Datapath {
+  /** The bound UDP port. */
+  readonly port: number;
+  /** Makes a peer known or changes where its datagrams go (`null`: nowhere yet). An authenticated packet from elsewhere moves it. */
+  setPeer(slot: number, endpoint: UdpEndpoint | null): void;
+  /** Forgets the peer with its keys; counters of the slot return to 0. Unknown slots are fine. */
+  removePeer(slot: number): void;
+  /**
+   * The whole table of owners, sorted by `start`, not overlapping: it is at once the routing table (destination → slot) and the table
+   * of allowed sources. Swapped atomically; addresses in no range go nowhere.
+   */
+  setRoutes(ranges: readonly RouteRange[]): void;
+  /**
+   * All keys that are now valid with the peer, at most MAX_KEYS. Declarative: a key whose `receiveIndex` was there before keeps its
+   * counters and replay window, one that is missing is erased. The first time a key is marked `send`, an empty authenticated
+   * packet goes out under it, so that the other side learns that it can be used.
+   */
+  setKeys(slot: number, keys: readonly SessionKey[]): void;
+  /** Reads shared memory; costs no call into the threads. */
+  counters(): DatapathCounters;
+  /** Stops the threads and closes the descriptors; the TUN device stays when it was made persistent. Resolves when they are gone. */
+  close(): Promise<void>;
+}
+
+export interface UdpEndpoint {
+  /** IPv4 or IPv6 text, without brackets. */
+  readonly address: string;
+  readonly port: number;
+}
+
+export interface RouteRange {
+  /** First and last IPv4 address as unsigned 32-bit numbers, both inside the range. */
+  readonly start: number;
+  readonly last: number;
+  readonly slot: number;
+}
+
+export type CipherSuite = 'aes-256-gcm' | 'chacha20-poly1305';
+
+export interface SessionKey {
+  /** What arriving packets carry to say which key opens them: unique on this host, 1 … 2^32-1, random. */
+  readonly receiveIndex: number;
+  /** What departing packets carry. */
+  readonly sendIndex: number;
+  /** 32 bytes each; no key is ever used in both directions. */
+  readonly receiveKey: Uint8Array;
+  readonly sendKey: Uint8Array;
+  readonly suite: CipherSuite;
+  /** At most one key of a peer has it: departing packets are sealed with this one. */
+  readonly send: boolean;
+}
+
+/** Coalesced and rate-limited; delivered on the event loop. */
+export type DatapathEvent =
+  /** A packet for this peer found no key to seal with. At most one a second and slot. */
+  | { readonly type: 'keyWanted'; readonly slot: number }
+  /** The first authenticated packet under this key arrived. */
+  | { readonly type: 'keyConfirmed'; readonly slot: number; readonly receiveIndex: number }
+  /** An authenticated packet came from a new address, which is now the peer's. */
+  | { readonly type: 'roamed'; readonly slot: number; readonly endpoint: UdpEndpoint }
+  /** A sending key has passed REKEY_AFTER_PACKETS. */
+  | { readonly type: 'rekeyDue'; readonly slot: number }
+  /** The device or the socket failed for good; the path is down. */
+  | { readonly type: 'failed'; readonly message: string };
+
+export interface DatapathOptions {
+  /** Name of the TUN device; made when missing, adopted when there. */
+  readonly device: string;
+  /** UDP port to bind, 0 for any. */
+  readonly port: number;
+  /** Address to bind, IPv4 or IPv6 text; `::` takes both families. */
+  readonly address: string;
+  readonly onEvent: (event: DatapathEvent) => void;
+}
+
+export type OpenDatapath = (options: DatapathOptions) => Promise<Datapath>;
+
+/** All values only grow until the slot is removed or the path is closed. */
+export interface DatapathCounters {
+  /** Sum over peers and threads. */
+  readonly total: PeerCounters;
+  /** By slot; slots that were never set are absent. */
+  readonly peers: ReadonlyMap<number, PeerCounters>;
+  /** Packets that were dropped, by reason; those of a known peer are also in that peer's `dropped`. */
+  readonly drops: Readonly<Record<DropReason, bigint>>;
+}
+
+export interface PeerCounters {
+  /** Inner packets and inner bytes. */
+  readonly sentPackets: bigint;
+  readonly sentBytes: bigint;
+  readonly receivedPackets: bigint;
+  readonly receivedBytes: bigint;
+  readonly dropped: bigint;
+}
+
+export const DROP_REASONS = [
+  /** From the TUN: not IP, truncated, larger than fits. */
+  'txMalformed',
+  /** From the TUN: the source is not an address of this host. */
+  'txSource',
+  /** From the TUN: nobody owns the destination. */
+  'txNoRoute',
+  /** From the TUN: no key, or no endpoint, for the peer. */
+  'txNoKey',
+  /** The socket's queue is full or the kernel refused the datagram. */
+  'txQueue',
+  /** The hard limit of packets under one key is reached. */
+  'txExhausted',
+  /** From the wire: too short, unknown type. */
+  'rxMalformed',
+  /** From the wire: no key has this index. */
+  'rxNoKey',
+  /** From the wire: the tag is wrong. */
+  'rxForged',
+  /** From the wire: seen before, or older than the window. */
+  'rxReplayed',
+  /** Authentic, but the inner packet is malformed. */
+  'rxInner',
+  /** Authentic, but the inner source does not belong to the peer. */
+  'rxSource',
+  /** Authentic, but the inner destination is not on this host. */
+  'rxDestination',
+  /** The TUN refused the packet or its queue is full. */
+  'rxQueue',
+] as const;
+export type DropReason = (typeof DROP_REASONS)[number];
+
+export const MAX_SLOTS = 16_384;
+export const MAX_KEYS = 3;
+/** ARCHITECTURE §6: rekey at 2^60 packets, stop with margin before the 64-bit counter ends. */
+export const REKEY_AFTER_PACKETS = 1n << 60n;
+export const REJECT_AFTER_PACKETS = (1n << 64n) - (1n << 13n) - 1n;

@@ -1,0 +1,82 @@
+import type { EndpointId } from '../core/ids.ts';
+
+/**
+ * This machine's links, routes and sysctls. The real one is host/linux.ts (iproute2); the twin is ports/memory/host.ts.
+ * Every method says what is wanted; the adapter looks at what is there and changes the difference, so each may be repeated
+ * after a crash at any point. Errors are HostError.
+ */
+export interface Host {
+  /** The mesh's device and the route of its whole range. Refuses when the range overlaps a route that is not ours. */
+  prepare(plan: MeshPlan): Promise<void>;
+  /** Connects one sandbox: veth pair, address, routes, proxy ARP. */
+  plug(plan: PlugPlan): Promise<PlugResult>;
+  /** Undoes `plug`; fine when the sandbox or the link are gone already. */
+  unplug(endpoint: EndpointId): Promise<void>;
+  /** What is plugged in now, read from the kernel. */
+  plugged(): Promise<readonly PluggedEndpoint[]>;
+  /** The addresses that the host itself has in the mesh (`weft expose`), on the mesh's device. */
+  setHostAddresses(addresses: readonly HostAddress[]): Promise<void>;
+  /** Removes everything that any of the above made and puts back every sysctl. */
+  restore(): Promise<void>;
+}
+
+export interface MeshPlan {
+  /** Name of the TUN device. */
+  readonly device: string;
+  /** CIDR of the mesh's range, e.g. `10.32.0.0/12`. */
+  readonly range: string;
+  /** Bytes of an inner packet. */
+  readonly mtu: number;
+}
+
+export interface PlugPlan {
+  readonly endpoint: EndpointId;
+  /** A named network namespace (`ip netns`), a path to one, or the decimal id of a process inside it. */
+  readonly sandbox: string;
+  /** Name of the interface inside; absent: `eth0`, or `weft0` where that is taken. */
+  readonly interface?: string;
+  /** Address with the network's prefix, e.g. `10.32.0.5/12`. */
+  readonly address: string;
+  readonly mtu: number;
+}
+
+export interface PlugResult {
+  /** Absolute path by which the sandbox can be found again; for a process, its /proc path. */
+  readonly sandboxPath: string;
+  readonly interface: string;
+  readonly mac: string;
+  /** Name of the link's end on the host. */
+  readonly hostLink: string;
+}
+
+export interface PluggedEndpoint {
+  readonly endpoint: EndpointId;
+  readonly hostLink: string;
+  /** False when the sandbox's end is gone or down. */
+  readonly up: boolean;
+}
+
+export interface HostAddress {
+  /** With the network's prefix. */
+  readonly address: string;
+}
+
+export type HostErrorCode =
+  | 'not-root'
+  | 'no-tun'
+  | 'tool-missing'
+  | 'range-overlap'
+  | 'sandbox-missing'
+  | 'interface-taken'
+  | 'address-taken'
+  | 'device-taken'
+  | 'command-failed';
+
+export class HostError extends Error {
+  readonly code: HostErrorCode;
+  constructor(code: HostErrorCode, message: string) {
+    super(message);
+    this.name = 'HostError';
+    this.code = code;
+  }
+}
