@@ -214,6 +214,21 @@ const TABLE = {
     title: 'The port is in use',
     remedy: 'stop the program that has it (`ss -lntup`), or choose another one with --port',
   },
+  'socket-in-use': {
+    status: 409,
+    title: 'Another daemon listens on the socket',
+    remedy: 'stop it with `weft down`, or choose another one with --socket',
+  },
+  'socket-unusable': {
+    status: 500,
+    title: 'The socket cannot be made',
+    remedy: 'choose another path with --socket',
+  },
+  'already-running': {
+    status: 409,
+    title: 'Another daemon uses this state folder',
+    remedy: 'stop it with `weft down`, or choose another folder with --state',
+  },
   'state-damaged': {
     status: 500,
     title: 'The state file and its previous generation are damaged',

@@ -1,0 +1,66 @@
+import type {
+  AttachRequest,
+  DetachRequest,
+  ExposeRequest,
+  FoundRequest,
+  InviteRequest,
+  JoinRequest,
+} from '../control.ts';
+import { ControlError } from '../errors.ts';
+import { type Field, integer, ipv4, optional, type Schema, text } from './schema.ts';
+
+/**
+ * What each request may hold. Names end up as arguments of programs and as parts of paths, so their patterns are narrow and none
+ * may begin with `-` or hold `/` or `..` where it is not a path.
+ */
+
+/** `ip netns` name, absolute path, or process id. */
+const SANDBOX = /^(?!.*\/\.\.?(\/|$))(\/[\w./:@+-]{1,255}|[A-Za-z0-9_][\w.@+-]{0,63})$/;
+/** dev_valid_name() of the kernel is wider; this is what no tool stumbles over. 15 = IFNAMSIZ - 1. */
+const INTERFACE = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$/;
+const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
+/** What detach goes by: any of the above, an address, or the start of an id. */
+const ENDPOINT = /^[A-Za-z0-9_/][\w./:@+-]{0,255}$/;
+const CIDR = /^[0-9.]{7,15}\/[0-9]{1,2}$/;
+/** Longer than any token can be: sixteen addresses and certificates fit with room to spare. */
+export const MAX_TOKEN = 8_192;
+
+const name = text(NAME, 'a name of at most 64 letters, digits, dots, dashes and underscores');
+
+/** Its own code, and never a word of the value: whatever was pasted may be a token with a slip in it. */
+const token: Field<string> = {
+  optional: false,
+  read(value) {
+    if (typeof value !== 'string' || value.length > MAX_TOKEN || !/^wf1_[A-Za-z0-9_-]{16,}$/.test(value)) {
+      throw new ControlError('bad-token');
+    }
+    return value;
+  },
+};
+
+export const foundBody: Schema<FoundRequest> = {
+  range: optional(text(CIDR, 'an IPv4 range such as 10.32.0.0/12')),
+};
+
+export const joinBody: Schema<JoinRequest> = { token };
+
+export const inviteBody: Schema<InviteRequest> = {
+  ttl: optional(integer(60, 30 * 86_400)),
+  uses: optional(integer(1, 10_000)),
+};
+
+export const attachBody: Schema<AttachRequest> = {
+  sandbox: text(SANDBOX, 'the name of a network namespace, an absolute path to one, or a process id'),
+  ip: optional(ipv4),
+  interface: optional(
+    text(INTERFACE, 'an interface name of at most 15 letters, digits, dots, dashes and underscores'),
+  ),
+  name: optional(name),
+  network: optional(name),
+};
+
+export const detachBody: Schema<DetachRequest> = {
+  endpoint: text(ENDPOINT, 'an endpoint as `weft ps` shows it: id, name, address or sandbox'),
+};
+
+export const exposeBody: Schema<ExposeRequest> = { ip: optional(ipv4) };
