@@ -1,6 +1,7 @@
 import { redact } from '../doors/errors.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log, LogFields, LogLevel } from '../ports/log.ts';
+import { formatTimestamp } from './timestamp.ts';
 
 export const LOG_LEVELS: readonly LogLevel[] = ['debug', 'info', 'warn', 'error'];
 
@@ -21,7 +22,7 @@ export function createLogger(parts: {
   function at(level: LogLevel): (message: string, fields?: LogFields) => void {
     if (LOG_LEVELS.indexOf(level) < least) return () => {};
     return (message, fields = {}) => {
-      const time = new Date(parts.clock.wall()).toISOString();
+      const time = formatTimestamp(parts.clock.wall());
       parts.write(`${redact(`${time} ${level.padEnd(5)} ${plain(message)}${formatFields(fields)}`)}\n`);
     };
   }

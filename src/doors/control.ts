@@ -105,6 +105,8 @@ export interface Phase {
 export interface Status {
   readonly version: string;
   readonly phase: Phase;
+  /** See isDegraded. `weft status` then exits with 3. */
+  readonly degraded: boolean;
   readonly nickname: string;
   /** Peer id; null before the host has a key. */
   readonly peer: string | null;
@@ -253,7 +255,7 @@ export interface EndpointStatus {
   readonly up: boolean;
 }
 
-/** A warning of severity `error` makes the host degraded: `weft status` then exits with 3. */
+/** One of severity `error` makes the host degraded. */
 export interface Warning {
   /** Stable, kebab-case. */
   readonly code: string;
@@ -273,8 +275,7 @@ export interface StateStatus {
   readonly note: string | null;
 }
 
-/** Ready, and no warning of severity `error`; `idle` is healthy too: nothing was asked of it yet. */
-export function isDegraded(status: Status): boolean {
-  const { state } = status.phase;
-  return state === 'failed' || status.warnings.some((warning) => warning.severity === 'error');
+/** What `degraded` of a status must be; `idle` is healthy: nothing was asked of it yet. */
+export function isDegraded(phase: Phase, warnings: readonly Warning[]): boolean {
+  return phase.state === 'failed' || warnings.some((warning) => warning.severity === 'error');
 }

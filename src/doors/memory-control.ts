@@ -1,15 +1,16 @@
-import type {
-  AttachRequest,
-  Control,
-  EndpointStatus,
-  Invitation,
-  InviteRequest,
-  OwnerShare,
-  PeerStatus,
-  Phase,
-  Started,
-  Status,
-  Warning,
+import {
+  type AttachRequest,
+  type Control,
+  type EndpointStatus,
+  type Invitation,
+  type InviteRequest,
+  isDegraded,
+  type OwnerShare,
+  type PeerStatus,
+  type Phase,
+  type Started,
+  type Status,
+  type Warning,
 } from './control.ts';
 import { findEndpoints } from './endpoints.ts';
 import { ControlError, type ErrorCode } from './errors.ts';
@@ -215,6 +216,7 @@ export function createMemoryControl(options: MemoryControlOptions = {}): MemoryC
     return {
       version: options.version ?? '0.1.0',
       phase,
+      degraded: isDegraded(phase, facts.warnings),
       nickname: self.nickname,
       peer: mesh === null ? null : PEER,
       uptime: 61,

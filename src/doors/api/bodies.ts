@@ -7,7 +7,7 @@ import type {
   JoinRequest,
 } from '../control.ts';
 import { ControlError } from '../errors.ts';
-import { type Field, integer, ipv4, optional, type Schema, text } from './schema.ts';
+import { cidr, type Field, integer, ipv4, optional, type Schema, text } from './schema.ts';
 
 /**
  * What each request may hold. Names end up as arguments of programs and as parts of paths, so their patterns are narrow and none
@@ -21,7 +21,6 @@ const INTERFACE = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$/;
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 /** What detach goes by: any of the above, an address, or the start of an id. */
 const ENDPOINT = /^[A-Za-z0-9_/][\w./:@+-]{0,255}$/;
-const CIDR = /^[0-9.]{7,15}\/[0-9]{1,2}$/;
 /** Longer than any token can be: sixteen addresses and certificates fit with room to spare. */
 export const MAX_TOKEN = 8_192;
 
@@ -39,7 +38,7 @@ const token: Field<string> = {
 };
 
 export const foundBody: Schema<FoundRequest> = {
-  range: optional(text(CIDR, 'an IPv4 range such as 10.32.0.0/12')),
+  range: optional(cidr),
 };
 
 export const joinBody: Schema<JoinRequest> = { token };

@@ -1,5 +1,5 @@
-import { isIPv4 } from 'node:net';
-import { ControlError } from '../errors.ts';
+import { type Parsed, parseCidr, parseIpv4 } from '../../core/address.ts';
+import { ControlError, type ErrorCode } from '../errors.ts';
 import type { JsonObject } from './json.ts';
 
 /** A field of a body: turns the unchecked value into T, or throws a sentence that says what the field must be. */
@@ -66,11 +66,17 @@ export function integer(least: number, most: number): Field<number> {
   };
 }
 
-/** Dotted decimal without leading zeros or prefix (RFC 6943 §3.1.1 warns of every other form). */
-export const ipv4: Field<string> = {
-  optional: false,
-  read(value) {
-    if (typeof value !== 'string' || !isIPv4(value)) throw new ControlError('bad-address');
-    return value;
-  },
-};
+/** Text that one of core's strict parsers takes; the refusal has `code` and the parser's words. */
+function parsed(code: ErrorCode, parse: (value: string) => Parsed<unknown>): Field<string> {
+  return {
+    optional: false,
+    read(value) {
+      const result = parse(typeof value === 'string' ? value : '');
+      if (!result.ok) throw new ControlError(code, result.message);
+      return value as string;
+    },
+  };
+}
+
+export const ipv4 = parsed('bad-address', parseIpv4);
+export const cidr = parsed('bad-request', parseCidr);
