@@ -1,0 +1,68 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Status } from '../../src/doors/control.ts';
+import type { CommandResult } from './command.ts';
+import type { Namespace, NamespaceOptions } from './namespace.ts';
+import { until } from './wait.ts';
+
+const SOURCE = join(import.meta.dirname, '..', '..', 'src');
+export const WEFT = [process.execPath, join(SOURCE, 'cli', 'main.ts')];
+export const WEFTD = [process.execPath, join(SOURCE, 'daemon', 'main.ts')];
+
+/** A host of the lab: a network namespace with an address on the wire, its own state folder and its own daemon. */
+export interface LabHost extends Namespace {
+  /** On the wire. */
+  readonly address: string;
+  readonly address6: string;
+  readonly stateFolder: string;
+  readonly socket: string;
+  /** `weft …` on this host. */
+  weft(args: readonly string[], options?: NamespaceOptions): Promise<CommandResult>;
+  /** What `weft status --json` says; not echoed. */
+  status(): Promise<Status>;
+  /** Process id of the daemon, undefined when none runs. */
+  daemon(): Promise<number | undefined>;
+  /** kill -9, and wait until it is gone. */
+  kill(): Promise<void>;
+}
+
+export function createHost(
+  namespace: Namespace,
+  place: { address: string; address6: string; folder: string },
+): LabHost {
+  const stateFolder = join(place.folder, namespace.name, 'state');
+  const socket = join(place.folder, namespace.name, 'weft.sock');
+  const environment = { WEFT_STATE: stateFolder, WEFT_SOCKET: socket };
+  const weft = (args: readonly string[], options: NamespaceOptions = {}) =>
+    namespace.run([...WEFT, ...args], {
+      say: ['weft', ...args].join(' '),
+      ...options,
+      environment: { ...environment, ...options.environment },
+    });
+  const daemon = async () => {
+    for (const pid of await namespace.processes()) {
+      const words = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+      if (words.includes(WEFTD[1] ?? '')) return pid;
+    }
+    return undefined;
+  };
+  return {
+    ...namespace,
+    ...place,
+    stateFolder,
+    socket,
+    weft,
+    daemon,
+    async status() {
+      // A degraded host answers, too.
+      const { stdout } = await weft(['status', '--json'], { say: null, check: false });
+      return JSON.parse(stdout) as Status;
+    },
+    async kill() {
+      const pid = await daemon();
+      if (pid === undefined) throw new Error(`no daemon runs on ${namespace.name}`);
+      await namespace.run(['kill', '-9', String(pid)]);
+      await until(`weftd on ${namespace.name} to be gone`, async () => (await daemon()) === undefined);
+    },
+  };
+}

@@ -1,0 +1,84 @@
+import type { Namespace } from './namespace.ts';
+
+/** The switch between the hosts, and what can go wrong on it. Faults add up until `mend`. */
+export interface Wire {
+  readonly namespace: Namespace;
+  /** Nothing passes between the two, in either direction. */
+  cut(a: string, b: string): Promise<void>;
+  /** Drops what `host` sends and gets of this protocol and port; both stay usable for the rest. */
+  block(host: string, protocol: 'udp' | 'tcp', port: number): Promise<void>;
+  /** Drops this share of what `host` sends, 0 … 100 percent, at random. */
+  lose(host: string, percent: number): Promise<void>;
+  /** Pulls the host's plug, or puts it in again. */
+  unplug(host: string): Promise<void>;
+  plug(host: string): Promise<void>;
+  /** Limits what the host gets, in Mbit/s. */
+  limit(host: string, rate: number): Promise<void>;
+  /** No cuts, blocks, losses or limits any more. */
+  mend(): Promise<void>;
+}
+
+/** Port of the switch that leads to a host. */
+export function portOf(host: string): string {
+  return `to-${host}`;
+}
+
+export function createWire(namespace: Namespace): Wire {
+  const rules: string[] = [];
+  const limited = new Set<string>();
+
+  const apply = async () => {
+    const lines = [
+      'table bridge faults',
+      'delete table bridge faults',
+      'table bridge faults {',
+      'chain wire {',
+      'type filter hook forward priority 0; policy accept;',
+      ...rules,
+      '}',
+      '}',
+      '',
+    ];
+    await namespace.run(['nft', '-f', '-'], {
+      input: lines.join('\n'),
+      say: `nft: ${rules.join('; ') || 'no faults'}`,
+    });
+  };
+  const add = async (...more: string[]) => {
+    rules.push(...more);
+    await apply();
+  };
+  const link = async (host: string, state: string) => {
+    await namespace.run(['ip', 'link', 'set', portOf(host), state]);
+  };
+
+  return {
+    namespace,
+    cut: (a, b) =>
+      add(
+        `iifname "${portOf(a)}" oifname "${portOf(b)}" drop`,
+        `iifname "${portOf(b)}" oifname "${portOf(a)}" drop`,
+      ),
+    block: (host, protocol, port) =>
+      add(
+        `iifname "${portOf(host)}" ${protocol} dport ${port} drop`,
+        `iifname "${portOf(host)}" ${protocol} sport ${port} drop`,
+        `oifname "${portOf(host)}" ${protocol} dport ${port} drop`,
+        `oifname "${portOf(host)}" ${protocol} sport ${port} drop`,
+      ),
+    lose: (host, percent) => add(`iifname "${portOf(host)}" numgen random mod 100 < ${percent} drop`),
+    unplug: (host) => link(host, 'down'),
+    plug: (host) => link(host, 'up'),
+    async limit(host, rate) {
+      limited.add(host);
+      const shape = ['rate', `${rate}mbit`, 'burst', '64kb', 'latency', '50ms'];
+      await namespace.run(['tc', 'qdisc', 'replace', 'dev', portOf(host), 'root', 'tbf', ...shape]);
+    },
+    async mend() {
+      rules.length = 0;
+      await apply();
+      for (const host of limited) await namespace.run(['tc', 'qdisc', 'delete', 'dev', portOf(host), 'root']);
+      limited.clear();
+    },
+  };
+}
