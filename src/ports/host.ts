@@ -10,11 +10,13 @@ export interface Host {
   prepare(plan: MeshPlan): Promise<void>;
   /** Connects one sandbox: veth pair, address, routes, proxy ARP. */
   plug(plan: PlugPlan): Promise<PlugResult>;
+  /** Says which sandbox a text means, without touching it. Rejects with `sandbox-missing` when there is none. */
+  locate(sandbox: string): Promise<Sandbox>;
   /** Undoes `plug`; fine when the sandbox or the link are gone already. */
   unplug(endpoint: EndpointId): Promise<void>;
   /** What is plugged in now, read from the kernel. */
   plugged(): Promise<readonly PluggedEndpoint[]>;
-  /** The addresses that the host itself has in the mesh (`weft expose`), on the mesh's device. */
+  /** The addresses that the host itself has in the mesh (`weft expose`), on the mesh's device. `prepare` comes first. */
   setHostAddresses(addresses: readonly HostAddress[]): Promise<void>;
   /** Removes everything that any of the above made and puts back every sysctl. */
   restore(): Promise<void>;
@@ -29,11 +31,20 @@ export interface MeshPlan {
   readonly mtu: number;
 }
 
+export interface Sandbox {
+  /** Absolute path by which it can be found again; for a process, its /proc path. */
+  readonly path: string;
+  /** Equal for two sandboxes that exist at the same time exactly when they are one network namespace. */
+  readonly namespace: string;
+  /** With `path` and `namespace` equal, this tells the sandbox from a later one that took its place, also after a reboot. */
+  readonly birth: string;
+}
+
 export interface PlugPlan {
   readonly endpoint: EndpointId;
   /** A named network namespace (`ip netns`), a path to one, or the decimal id of a process inside it. */
   readonly sandbox: string;
-  /** Name of the interface inside; absent: `eth0`, or `weft0` where that is taken. */
+  /** Name of the interface inside; absent: the first of `eth0`, `weft0`, `weft1`, … that is not taken. */
   readonly interface?: string;
   /** Address with the network's prefix, e.g. `10.32.0.5/12`. */
   readonly address: string;
@@ -52,7 +63,7 @@ export interface PlugResult {
 export interface PluggedEndpoint {
   readonly endpoint: EndpointId;
   readonly hostLink: string;
-  /** False when the sandbox's end is gone or down. */
+  /** False when the sandbox's end is down or the host's route to it is missing; a `plug` puts both right. */
   readonly up: boolean;
 }
 
@@ -62,6 +73,8 @@ export interface HostAddress {
 }
 
 export type HostErrorCode =
+  /** A name, an address or an MTU that cannot be one. */
+  | 'bad-request'
   | 'not-root'
   | 'no-tun'
   | 'tool-missing'

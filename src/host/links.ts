@@ -1,0 +1,242 @@
+import { formatIpv4 } from '../core/address.ts';
+import { HostError, type PluggedEndpoint, type PlugPlan, type PlugResult } from '../ports/host.ts';
+import { INHERITED } from './command.ts';
+import { sysctlsFor } from './device.ts';
+import { batch, type LinkState, type RouteState, readLinks, readRoutes } from './iproute.ts';
+import { readAddress } from './ipv4.ts';
+import {
+  aliasOf,
+  checkEndpoint,
+  checkInterface,
+  checkMtu,
+  endpointOf,
+  hostLinkOf,
+  isHostLink,
+  LINK_GROUP,
+  macOf,
+  ROUTE_PROTOCOL,
+} from './names.ts';
+import { hostNamespace, type Namespace, openedNamespace } from './namespace.ts';
+import { addRoute } from './routes.ts';
+import { absent, type OpenSandbox } from './sandbox.ts';
+
+/**
+ * The order of a plug: look → choose the name inside → make the pair, the other end at once inside → sysctls on both ends → address
+ * and up, inside first → route. The alias comes last: a link without one was not finished and is made anew.
+ */
+
+/** The host's end answers ARP for the whole mesh and takes from the sandbox nothing but packets of its own address. */
+const HOST_END: Readonly<Record<string, string>> = {
+  'ipv4/conf/@/forwarding': '1',
+  'ipv4/conf/@/proxy_arp': '1',
+  // The kernel's default makes each first packet wait up to 0.8 s for the proxied answer.
+  'ipv4/neigh/@/proxy_delay': '0',
+  // Strict: the only route by this link is the one to the endpoint's address.
+  'ipv4/conf/@/rp_filter': '1',
+  'ipv4/conf/@/accept_redirects': '0',
+  'ipv4/conf/@/send_redirects': '0',
+  'ipv6/conf/@/accept_ra': '0',
+  'ipv6/conf/@/autoconf': '0',
+  'ipv6/conf/@/accept_redirects': '0',
+  // No link-local address either: nothing on the host is meant to be reached by this link.
+  'ipv6/conf/@/addr_gen_mode': '1',
+};
+
+const SANDBOX_END: Readonly<Record<string, string>> = {
+  'ipv6/conf/@/accept_ra': '0',
+  'ipv6/conf/@/autoconf': '0',
+};
+
+/** What is there before a plug, and the names that follow from it. */
+interface Situation {
+  readonly hostLink: string;
+  readonly interface: string;
+  /** The host's end that has the name already. */
+  readonly old: LinkState | undefined;
+  /** Whether `old` is this very link and can stay. */
+  readonly keep: boolean;
+  readonly loopbackDown: boolean;
+}
+
+export function checkPlug(plan: PlugPlan): void {
+  checkEndpoint(plan.endpoint);
+  checkMtu(plan.mtu);
+  readAddress(plan.address);
+  if (plan.interface !== undefined) checkInterface(plan.interface);
+}
+
+/** `source` is the host's own address towards the endpoint, where it has one. `path` is the host's namespace. */
+export async function plugInto(
+  sandbox: OpenSandbox,
+  plan: PlugPlan,
+  source: string | undefined,
+  path: string | undefined,
+): Promise<PlugResult> {
+  const host = hostNamespace(path, sandbox.descriptor);
+  const inside = openedNamespace(sandbox.descriptor);
+  const situation = await look(host, inside, plan);
+  const { hostLink, old, keep } = situation;
+  if (old !== undefined && !keep) await batch(host, [['link', 'del', 'dev', hostLink]]);
+  try {
+    if (!keep) await makePair(host, plan, situation);
+    await Promise.all([
+      host.setSysctls(sysctlsFor(hostLink, HOST_END)),
+      inside.setSysctls(sysctlsFor(situation.interface, SANDBOX_END)),
+    ]);
+    await configure(host, inside, plan, situation, source);
+  } catch (error) {
+    // Should this fail too, the link has no alias yet: the next plug of the endpoint or the next start removes it.
+    if (!keep) await removeLink(host, hostLink).catch(() => undefined);
+    throw error;
+  }
+  const mac = macOf(readAddress(plan.address).address, 'sandbox');
+  return { sandboxPath: sandbox.path, interface: situation.interface, mac, hostLink };
+}
+
+async function look(host: Namespace, inside: Namespace, plan: PlugPlan): Promise<Situation> {
+  const [links, routes, there] = await Promise.all([
+    readLinks(host),
+    readRoutes(host),
+    lookInside(inside, plan),
+  ]);
+  const hostLink = hostLinkOf(plan.endpoint);
+  const { address } = readAddress(plan.address);
+  const old = links.find((link) => link.name === hostLink);
+  const end = old === undefined ? undefined : there.find((link) => isOtherEnd(link, old, address));
+  const keep = end !== undefined && (plan.interface === undefined || plan.interface === end.name);
+  checkFree(formatIpv4(address), hostLink, links, routes);
+  for (const link of there) {
+    if (link.index !== end?.index && link.addresses.some(({ local }) => local === formatIpv4(address))) {
+      throw new HostError(
+        'address-taken',
+        `${link.name} in ${plan.sandbox} has the address ${plan.address} already`,
+      );
+    }
+  }
+  const name = keep ? end.name : chooseName(plan, there, end);
+  return {
+    hostLink,
+    interface: name,
+    old,
+    keep,
+    loopbackDown: there.some(({ name, up }) => name === 'lo' && !up),
+  };
+}
+
+async function lookInside(inside: Namespace, plan: PlugPlan): Promise<readonly LinkState[]> {
+  try {
+    return await readLinks(inside);
+  } catch (error) {
+    // setns(2) refuses a mounted namespace of another kind; look could not tell.
+    if (error instanceof HostError && /reassociate.*Invalid argument/.test(error.message)) {
+      throw absent(plan.sandbox, 'is not a network namespace');
+    }
+    throw error;
+  }
+}
+
+/** Both ends name each other's index, and ours has the address that we gave it. */
+function isOtherEnd(link: LinkState, hostEnd: LinkState, address: number): boolean {
+  return (
+    link.kind === 'veth' &&
+    link.peer === hostEnd.index &&
+    hostEnd.peer === link.index &&
+    link.mac === macOf(address, 'sandbox')
+  );
+}
+
+function checkFree(
+  address: string,
+  hostLink: string,
+  links: readonly LinkState[],
+  routes: readonly RouteState[],
+): void {
+  const holder = links.find((link) => link.addresses.some(({ local }) => local === address));
+  if (holder !== undefined) {
+    throw new HostError('address-taken', `${holder.name} of this host has the address ${address}`);
+  }
+  const route = routes.find(({ destination, device }) => destination === address && device !== hostLink);
+  if (route !== undefined) {
+    const endpoint = endpointOf(links.find(({ name }) => name === route.device)?.alias);
+    const whom =
+      endpoint === undefined ? `a route by ${route.device ?? 'nothing'}` : `the endpoint ${endpoint}`;
+    throw new HostError('address-taken', `${address} belongs to ${whom} already`);
+  }
+}
+
+/** `end` is about to be removed, so its name is free. */
+function chooseName(plan: PlugPlan, there: readonly LinkState[], end: LinkState | undefined): string {
+  const taken = new Set(there.filter((link) => link !== end).map(({ name }) => name));
+  if (plan.interface !== undefined) {
+    if (!taken.has(plan.interface)) return plan.interface;
+    throw new HostError(
+      'interface-taken',
+      `${plan.sandbox} has an interface ${plan.interface} already: choose another one with --interface`,
+    );
+  }
+  let name = 'eth0';
+  for (let number = 0; taken.has(name); number++) name = `weft${number}`;
+  return name;
+}
+
+/** Addresses and MTU are set as the pair is made, and the group marks it as ours from its first moment. */
+async function makePair(host: Namespace, plan: PlugPlan, situation: Situation): Promise<void> {
+  const { address } = readAddress(plan.address);
+  const end = (side: 'host' | 'sandbox') => ['mtu', String(plan.mtu), 'address', macOf(address, side)];
+  const inner = ['peer', 'name', situation.interface, ...end('sandbox'), 'netns', INHERITED];
+  await batch(host, [
+    ['link', 'add', 'dev', situation.hostLink, 'group', LINK_GROUP, ...end('host'), 'type', 'veth', ...inner],
+  ]);
+}
+
+async function configure(
+  host: Namespace,
+  inside: Namespace,
+  plan: PlugPlan,
+  situation: Situation,
+  source: string | undefined,
+): Promise<void> {
+  const { hostLink, interface: name } = situation;
+  const address = formatIpv4(readAddress(plan.address).address);
+  const mtu = ['mtu', String(plan.mtu)];
+  await batch(inside, [
+    ...(situation.loopbackDown ? [['link', 'set', 'dev', 'lo', 'up']] : []),
+    ['address', 'replace', plan.address, 'broadcast', '+', 'dev', name],
+    ['link', 'set', 'dev', name, ...mtu, 'up'],
+  ]);
+  const mac = macOf(readAddress(plan.address).address, 'sandbox');
+  await batch(host, [
+    ['link', 'set', 'dev', hostLink, ...mtu, 'up'],
+    // Permanent, so that the host need not ask: its questions would carry a source that the sandbox may have no route to.
+    ['neigh', 'replace', address, 'lladdr', mac, 'dev', hostLink, 'nud', 'permanent'],
+    addRoute(address, hostLink, source),
+    ['link', 'set', 'dev', hostLink, 'alias', aliasOf(plan.endpoint)],
+  ]);
+}
+
+/** Removes both ends with all that hangs on them; fine when they are gone. */
+export async function removeLink(host: Namespace, name: string): Promise<void> {
+  try {
+    await batch(host, [['link', 'del', 'dev', name]]);
+  } catch (error) {
+    if (!(error instanceof HostError) || !/Cannot find device/.test(error.message)) throw error;
+  }
+}
+
+export function pluggedOf(
+  links: readonly LinkState[],
+  routes: readonly RouteState[],
+): readonly PluggedEndpoint[] {
+  const routed = new Set(
+    routes.filter(({ protocol }) => protocol === ROUTE_PROTOCOL).map(({ device }) => device),
+  );
+  return links.filter(isEndpointLink).flatMap((link) => {
+    const endpoint = endpointOf(link.alias);
+    if (endpoint === undefined || link.name !== hostLinkOf(endpoint)) return [];
+    return [{ endpoint, hostLink: link.name, up: link.carrier && routed.has(link.name) }];
+  });
+}
+
+export function isEndpointLink(link: LinkState): boolean {
+  return link.kind === 'veth' && link.group === LINK_GROUP && isHostLink(link.name);
+}

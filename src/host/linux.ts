@@ -1,0 +1,137 @@
+import type { Cidr } from '../core/address.ts';
+import { formatIpv4 } from '../core/address.ts';
+import type { EndpointId } from '../core/ids.ts';
+import { type Host, type HostAddress, HostError, type MeshPlan, type PlugPlan } from '../ports/host.ts';
+import type { Log } from '../ports/log.ts';
+import { checkMachine, checkMesh, checkOverlap, isOurDevice, prepareDevice } from './device.ts';
+import { batch, readLinks, readRoutes } from './iproute.ts';
+import { readAddress } from './ipv4.ts';
+import { createLedger } from './ledger.ts';
+import { checkPlug, isEndpointLink, pluggedOf, plugInto, removeLink } from './links.ts';
+import { checkEndpoint, endpointOf, hostLinkOf } from './names.ts';
+import { hostNamespace } from './namespace.ts';
+import { endpointSources, rangeRoutes, removeRoutes, sourceFor } from './routes.ts';
+import { openSandbox } from './sandbox.ts';
+
+export interface LinuxHostOptions {
+  /** User id that may open the TUN device without being root. */
+  readonly deviceOwner?: number;
+  /** Holds the note of what was made on this machine. */
+  readonly stateDirectory: string;
+  /** Path of the network namespace that is the host; absent: that of this process. */
+  readonly netns?: string;
+  readonly log: Log;
+}
+
+/**
+ * Links, routes and sysctls of one network namespace, by iproute2. One call runs at a time. All state is in the kernel, but for the
+ * ledger and for which networks the host's addresses belong to: those are told anew after each start.
+ */
+export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: LinuxHostOptions): Host {
+  const host = hostNamespace(netns);
+  const ledger = createLedger(stateDirectory);
+  const exclusively = createQueue();
+  let mesh: { readonly device: string; readonly range: Cidr } | undefined;
+  let exposed: readonly Cidr[] = [];
+
+  async function prepare(plan: MeshPlan): Promise<void> {
+    const range = checkMesh(plan);
+    await checkMachine();
+    const [links, routes] = await Promise.all([readLinks(host), readRoutes(host)]);
+    checkOverlap(plan, range, links, routes);
+    for (const link of links.filter(isEndpointLink)) {
+      if (endpointOf(link.alias) !== undefined) continue;
+      log.info('removing a link that was not finished', { link: link.name });
+      await removeLink(host, link.name);
+    }
+    await prepareDevice(host, plan, ledger, deviceOwner);
+    mesh = { device: plan.device, range };
+    await batch(host, rangeRoutes(plan.device, range, exposed, routes));
+    log.info('host prepared', { device: plan.device, range: plan.range, mtu: plan.mtu });
+  }
+
+  async function plug(plan: PlugPlan) {
+    checkPlug(plan);
+    const sandbox = await openSandbox(plan.sandbox, netns);
+    try {
+      const source = sourceFor(readAddress(plan.address).address, exposed);
+      return await plugInto(sandbox, plan, source, netns);
+    } finally {
+      await sandbox.close();
+    }
+  }
+
+  async function setHostAddresses(addresses: readonly HostAddress[]): Promise<void> {
+    if (mesh === undefined)
+      throw new HostError('command-failed', 'the mesh is not prepared on this host yet');
+    const { device, range } = mesh;
+    const wanted = addresses.map(({ address }) => readAddress(address));
+    const texts = wanted.map(({ address }) => formatIpv4(address));
+    const [links, routes] = await Promise.all([readLinks(host), readRoutes(host)]);
+    const holder = links.find(
+      (link) => link.name !== device && link.addresses.some(({ local }) => texts.includes(local)),
+    );
+    const routed = routes.find(({ destination }) => texts.includes(destination));
+    if (holder !== undefined || routed !== undefined) {
+      const whom = holder?.name ?? routed?.device ?? 'this host';
+      throw new HostError('address-taken', `${whom} has one of ${texts.join(', ')} already`);
+    }
+    const current = links.find((link) => link.name === device)?.addresses.map(({ local }) => local) ?? [];
+    // Routes change between the two: the kernel drops a route with the address that it names as source.
+    await batch(host, [
+      ...texts.filter((text) => !current.includes(text)).map((text) => address('add', text, device)),
+      ...rangeRoutes(device, range, wanted, routes),
+      ...endpointSources(wanted, routes),
+      ...current.filter((text) => !texts.includes(text)).map((text) => address('del', text, device)),
+    ]);
+    exposed = wanted;
+  }
+
+  async function restore(): Promise<void> {
+    const links = await readLinks(host);
+    for (const link of links) {
+      if (isEndpointLink(link) || (await isOurDevice(link, ledger))) await removeLink(host, link.name);
+    }
+    await removeRoutes(host, await readRoutes(host));
+    await ledger.clear();
+    mesh = undefined;
+    exposed = [];
+    log.info('host restored');
+  }
+
+  return {
+    prepare: (plan) => exclusively(() => prepare(plan)),
+    async locate(text) {
+      const sandbox = await openSandbox(text, netns);
+      await sandbox.close();
+      return { path: sandbox.path, namespace: sandbox.namespace, birth: sandbox.birth };
+    },
+    plug: (plan) => exclusively(() => plug(plan)),
+    unplug: (endpoint: EndpointId) =>
+      exclusively(async () => {
+        checkEndpoint(endpoint);
+        await removeLink(host, hostLinkOf(endpoint));
+      }),
+    plugged: () =>
+      exclusively(async () => {
+        const [links, routes] = await Promise.all([readLinks(host), readRoutes(host)]);
+        return pluggedOf(links, routes);
+      }),
+    setHostAddresses: (addresses) => exclusively(() => setHostAddresses(addresses)),
+    restore: () => exclusively(restore),
+  };
+}
+
+function address(verb: 'add' | 'del', text: string, device: string): readonly string[] {
+  return ['address', verb, `${text}/32`, 'dev', device];
+}
+
+/** Runs one task after the other, whatever becomes of each. */
+function createQueue(): <T>(task: () => Promise<T>) => Promise<T> {
+  let tail: Promise<unknown> = Promise.resolve();
+  return (task) => {
+    const result = tail.then(task);
+    tail = result.catch(() => undefined);
+    return result;
+  };
+}

@@ -1,0 +1,77 @@
+import { createHash } from 'node:crypto';
+import { quote } from '../core/address.ts';
+import type { EndpointId } from '../core/ids.ts';
+import { HostError } from '../ports/host.ts';
+
+/**
+ * By what the kernel's tables show which links and routes are Weft's, so that nothing else need be remembered.
+ * Protocol and group are numbers of our own choice: iproute2's tables (etc/iproute2/rt_protos, group) leave them free.
+ */
+export const ROUTE_PROTOCOL = '173';
+export const LINK_GROUP = '173';
+
+/** Alias of the mesh's device. */
+export const DEVICE_ALIAS = 'weft:mesh';
+const ENDPOINT_ALIAS = 'weft:endpoint:';
+const HOST_LINK = /^wft[a-z2-7]{12}$/;
+
+/** Name of the host's end of an endpoint's link: 60 bits of a hash, so that any id fits in the kernel's 15 characters. */
+export function hostLinkOf(endpoint: EndpointId): string {
+  const digest = createHash('sha256').update(endpoint).digest();
+  let name = 'wft';
+  for (let at = 0; at < 12; at++) name += 'abcdefghijklmnopqrstuvwxyz234567'[(digest[at] as number) & 31];
+  return name;
+}
+
+export function isHostLink(name: string): boolean {
+  return HOST_LINK.test(name);
+}
+
+export function aliasOf(endpoint: EndpointId): string {
+  return `${ENDPOINT_ALIAS}${endpoint}`;
+}
+
+export function endpointOf(alias: string | undefined): EndpointId | undefined {
+  const id = alias?.startsWith(ENDPOINT_ALIAS) ? alias.slice(ENDPOINT_ALIAS.length) : '';
+  return ENDPOINT.test(id) ? (id as EndpointId) : undefined;
+}
+
+/**
+ * Addresses of both ends, made from the endpoint's so that they outlive a re-plug and neighbours' ARP entries stay true. Locally
+ * administered (second bit). Set by hand also on the host's end: udev gives links whose address is random another one.
+ */
+export function macOf(address: number, end: 'sandbox' | 'host'): string {
+  const bytes = [end === 'sandbox' ? 0x0a : 0x0e, 0x57, 24, 16, 8, 0].map((part, at) =>
+    at < 2 ? part : (address >>> part) & 255,
+  );
+  return bytes.map((byte) => byte.toString(16).padStart(2, '0')).join(':');
+}
+
+/** Ids go into an alias (at most 255 bytes) and into lines for `ip -batch`. */
+const ENDPOINT = /^[A-Za-z0-9][\w.:-]{0,127}$/;
+/** Narrower than dev_valid_name() of the kernel: what no tool stumbles over. 15 = IFNAMSIZ - 1. */
+const INTERFACE = /^[A-Za-z0-9_][\w.-]{0,14}$/;
+/** Entries of /proc/sys/net/ipv4/conf that are no link, and the link that is there before us. */
+const RESERVED: readonly string[] = ['all', 'default', 'lo'];
+
+export function checkEndpoint(endpoint: string): void {
+  if (!ENDPOINT.test(endpoint)) {
+    throw new HostError('bad-request', `${quote(endpoint)} cannot be the id of an endpoint`);
+  }
+}
+
+export function checkInterface(name: string): void {
+  if (!INTERFACE.test(name) || RESERVED.includes(name)) {
+    throw new HostError(
+      'bad-request',
+      `${quote(name)} cannot be the name of an interface: use at most 15 letters, digits, dots, dashes and underscores`,
+    );
+  }
+}
+
+/** RFC 791 asks for 68; 1280 is what IPv6 needs. A TUN device and veth take at most 65535. */
+export function checkMtu(mtu: number): void {
+  if (!Number.isInteger(mtu) || mtu < 576 || mtu > 65_535) {
+    throw new HostError('bad-request', `${mtu} cannot be an MTU: use a whole number from 576 to 65535`);
+  }
+}

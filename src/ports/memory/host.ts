@@ -1,0 +1,180 @@
+import { formatIpv4, parseAddressWithPrefix } from '../../core/address.ts';
+import type { EndpointId } from '../../core/ids.ts';
+import { type Host, HostError, type PluggedEndpoint, type PlugPlan, type Sandbox } from '../host.ts';
+
+/** A machine that is only a table: it outlives the hosts made on it, as a kernel outlives its daemons. */
+export interface MemoryMachine {
+  /** `ip netns add`, with the interfaces that it has besides `lo`, and a process in it. */
+  addSandbox(name: string, options?: { interfaces?: readonly string[]; process?: number }): void;
+  /** The sandbox ends, and every link into it. */
+  removeSandbox(name: string): void;
+  /** Interfaces besides `lo`; undefined when there is no such sandbox. */
+  interfaces(name: string): readonly string[] | undefined;
+  /** What root inside the sandbox may do to the interface of an endpoint. */
+  tamper(endpoint: EndpointId, how: 'down' | 'delete'): void;
+  /** A link of Weft's that no state knows, as a lost state file leaves it. */
+  addStray(endpoint: EndpointId, sandbox: string, address: string): void;
+  /** A route of the machine's own. */
+  addRoute(cidr: string): void;
+  /** Addresses of the host in the mesh, with prefix. */
+  hostAddresses(): readonly string[];
+  /** Whether the mesh's device is there. */
+  prepared(): boolean;
+  /** @internal for createMemoryHost */
+  readonly tables: Tables;
+}
+
+interface Tables {
+  readonly sandboxes: Map<string, SandboxEntry>;
+  readonly links: Map<EndpointId, LinkEntry>;
+  readonly routes: string[];
+  exposed: readonly string[];
+  device: boolean;
+}
+
+interface SandboxEntry {
+  readonly number: number;
+  readonly foreign: readonly string[];
+  readonly process: number | undefined;
+}
+
+interface LinkEntry {
+  readonly sandbox: string;
+  readonly interface: string;
+  /** Without prefix. */
+  readonly address: string;
+  up: boolean;
+}
+
+export function createMemoryMachine(): MemoryMachine {
+  let number = 0;
+  const tables: Tables = { sandboxes: new Map(), links: new Map(), routes: [], exposed: [], device: false };
+  const { sandboxes, links, routes } = tables;
+  return {
+    tables,
+    addSandbox(name, { interfaces = [], process } = {}) {
+      sandboxes.set(name, { number: ++number, foreign: interfaces, process });
+    },
+    removeSandbox(name) {
+      sandboxes.delete(name);
+      for (const [endpoint, link] of links) if (link.sandbox === name) links.delete(endpoint);
+    },
+    interfaces(name) {
+      const entry = sandboxes.get(name);
+      return entry && interfacesIn(tables, name, entry);
+    },
+    tamper(endpoint, how) {
+      const link = links.get(endpoint);
+      if (how === 'delete') links.delete(endpoint);
+      else if (link !== undefined) link.up = false;
+    },
+    addStray(endpoint, sandbox, address) {
+      links.set(endpoint, { sandbox, interface: 'eth0', address, up: true });
+    },
+    addRoute: (cidr) => void routes.push(cidr),
+    hostAddresses: () => tables.exposed,
+    prepared: () => tables.device,
+  };
+}
+
+export function createMemoryHost({ tables }: MemoryMachine): Host {
+  const { sandboxes, links, routes } = tables;
+
+  function find(text: string): Sandbox & { readonly name: string } {
+    for (const [name, { number, process }] of sandboxes) {
+      const byProcess = process !== undefined && text === String(process);
+      const path = byProcess ? `/proc/${process}/ns/net` : `/run/netns/${name}`;
+      if (byProcess || text === name || text === path || text === `/proc/${process}/ns/net`) {
+        return { name, path, namespace: `4:${number}`, birth: `boot/${number}` };
+      }
+    }
+    throw new HostError('sandbox-missing', `there is no sandbox ${text}`);
+  }
+
+  function checkFree(address: string, endpoint: EndpointId | undefined): void {
+    const taken = [...links].some(([other, link]) => other !== endpoint && link.address === address);
+    if (taken) throw new HostError('address-taken', `another endpoint has ${address}`);
+  }
+
+  function chooseName(plan: PlugPlan, taken: readonly string[]): string {
+    if (plan.interface !== undefined) {
+      if (!taken.includes(plan.interface)) return plan.interface;
+      throw new HostError('interface-taken', `${plan.sandbox} has ${plan.interface} already`);
+    }
+    let name = 'eth0';
+    for (let index = 0; taken.includes(name); index++) name = `weft${index}`;
+    return name;
+  }
+
+  return {
+    async prepare(plan) {
+      const range = parse(plan.range);
+      const route = routes.find((text) => parse(text).start <= range.last && range.start <= parse(text).last);
+      if (route !== undefined)
+        throw new HostError('range-overlap', `${plan.range} overlaps ${route}: --range`);
+      tables.device = true;
+    },
+    async locate(text) {
+      const { path, namespace, birth } = find(text);
+      return { path, namespace, birth };
+    },
+    async plug(plan) {
+      const address = formatIpv4(parse(plan.address).address);
+      if (!/^[A-Za-z0-9][\w.:-]{0,127}$/.test(plan.endpoint)) throw bad(plan.endpoint);
+      if (plan.interface !== undefined && !/^[A-Za-z0-9_][\w.-]{0,14}$/.test(plan.interface)) {
+        throw bad(plan.interface);
+      }
+      const { name: sandbox, path: sandboxPath } = find(plan.sandbox);
+      checkFree(address, plan.endpoint);
+      if (tables.exposed.some((text) => text.startsWith(`${address}/`))) {
+        throw new HostError('address-taken', `the host has ${address}`);
+      }
+      const old = links.get(plan.endpoint);
+      const same = old?.sandbox === sandbox && old.address === address;
+      const keep = same && (plan.interface ?? old.interface) === old.interface;
+      const taken = interfacesIn(tables, sandbox, sandboxes.get(sandbox) as SandboxEntry);
+      const others = taken.filter((name) => old?.sandbox !== sandbox || name !== old.interface);
+      const name = keep ? old.interface : chooseName(plan, others);
+      links.set(plan.endpoint, { sandbox, interface: name, address, up: true });
+      const hostLink = `wft-${plan.endpoint}`.slice(0, 15);
+      return { sandboxPath, interface: name, mac: macOf(parse(plan.address).address), hostLink };
+    },
+    async unplug(endpoint) {
+      links.delete(endpoint);
+    },
+    async plugged() {
+      return [...links].map(([endpoint, { up }]): PluggedEndpoint => {
+        return { endpoint, hostLink: `wft-${endpoint}`.slice(0, 15), up };
+      });
+    },
+    async setHostAddresses(addresses) {
+      for (const { address } of addresses) checkFree(formatIpv4(parse(address).address), undefined);
+      tables.exposed = addresses.map(({ address }) => address);
+    },
+    async restore() {
+      links.clear();
+      tables.exposed = [];
+      tables.device = false;
+    },
+  };
+}
+
+function interfacesIn(tables: Tables, name: string, entry: SandboxEntry): readonly string[] {
+  const plugged = [...tables.links.values()].filter(({ sandbox }) => sandbox === name);
+  return [...entry.foreign, ...plugged.map((link) => link.interface)].sort();
+}
+
+function parse(text: string) {
+  const parsed = parseAddressWithPrefix(text);
+  if (!parsed.ok) throw new HostError('bad-request', parsed.message);
+  return parsed.value;
+}
+
+function bad(text: string): HostError {
+  return new HostError('bad-request', `${JSON.stringify(text)} is not a name`);
+}
+
+function macOf(address: number): string {
+  const octets = formatIpv4(address).split('.');
+  return ['02', '57', ...octets.map((octet) => Number(octet).toString(16).padStart(2, '0'))].join(':');
+}

@@ -1,0 +1,32 @@
+import { createLinuxHost } from '../../src/host/linux.ts';
+import { silentLog } from '../hosts/log.ts';
+import { createNamespaces, needsRoot } from '../hosts/namespaces.ts';
+import { hostContract } from './host.ts';
+
+hostContract('Host on Linux', needsRoot, async () => {
+  const namespaces = await createNamespaces();
+  const { hostPath, stateDirectory } = namespaces;
+  const interfaces = async (sandbox: string) => {
+    const rows = JSON.parse(await namespaces.run(sandbox, 'ip', '-json', 'link')) as { ifname: string }[];
+    return rows
+      .map(({ ifname }) => ifname)
+      .filter((name) => name !== 'lo')
+      .sort();
+  };
+  return {
+    start: () => createLinuxHost({ stateDirectory, netns: hostPath, log: silentLog }),
+    async addSandbox(name, wanted = []) {
+      const sandbox = await namespaces.add(name);
+      for (const link of wanted) await namespaces.run(sandbox, 'ip', 'link', 'add', link, 'type', 'bridge');
+      return sandbox;
+    },
+    removeSandbox: (sandbox) => namespaces.remove(sandbox),
+    interfaces,
+    async setDown(sandbox) {
+      for (const name of await interfaces(sandbox)) {
+        await namespaces.run(sandbox, 'ip', 'link', 'set', name, 'down');
+      }
+    },
+    close: () => namespaces.close(),
+  };
+});
