@@ -1,0 +1,196 @@
+import { formatHostPort, parseCidr, parseHostPort, parseIp } from '../core/address.ts';
+import type { LogLevel } from '../ports/log.ts';
+import { LOG_LEVELS } from './logger.ts';
+
+/** Everything that can be set, wherever from. Paths are absolute. */
+export interface Config {
+  readonly nickname: string;
+  /** Folder of the state file, the pid file and the log. */
+  readonly state: string;
+  readonly socket: string;
+  /** CIDR of a mesh that is made here; a mesh that is joined brings its own. */
+  readonly range: string;
+  /** TCP of the control plane and UDP of the data path. */
+  readonly port: number;
+  /** IP address that both bind; `::` takes IPv4 and IPv6. */
+  readonly listen: string;
+  /** `host:port` that others are told to dial; empty: found out from the interfaces. */
+  readonly advertise: readonly string[];
+  readonly device: string;
+  /** Bytes of an inner packet; null: from the underlay's. */
+  readonly mtu: number | null;
+  readonly logLevel: LogLevel;
+}
+
+export type OptionName =
+  | 'nickname'
+  | 'state'
+  | 'socket'
+  | 'range'
+  | 'port'
+  | 'listen'
+  | 'advertise'
+  | 'device'
+  | 'mtu'
+  | 'log-level';
+
+/** Checked text of each option, before `advertise` has been given the port. */
+export interface Option {
+  readonly name: OptionName;
+  /** What stands for the value in help. */
+  readonly value: string;
+  readonly help: string;
+  /** Undefined: no fixed default. */
+  readonly initial?: string;
+  /** May be given several times, or with commas. */
+  readonly many?: boolean;
+  /** A sentence's end that says what the value must be; undefined when it is good. */
+  problem(value: string): string | undefined;
+}
+
+/** Refused because nothing on a network can have an address there. */
+const UNUSABLE: readonly (readonly [string, string])[] = [
+  ['0.0.0.0/8', '"this" network'],
+  ['127.0.0.0/8', 'loopback'],
+  ['169.254.0.0/16', 'link-local'],
+  ['224.0.0.0/3', 'multicast and reserved'],
+];
+/** sun_path holds 108 bytes with its final zero (unix(7)). */
+const MAX_SOCKET_PATH = 107;
+
+export const OPTIONS: readonly Option[] = [
+  {
+    name: 'nickname',
+    value: 'NAME',
+    help: 'what this host is called in status (default: its host name)',
+    problem: (value) =>
+      /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/.test(value)
+        ? undefined
+        : 'at most 63 letters, digits, dots, dashes and underscores',
+  },
+  {
+    name: 'state',
+    value: 'DIR',
+    help: 'folder for keys, addresses and the log',
+    initial: '/var/lib/weft',
+    problem: path,
+  },
+  {
+    name: 'socket',
+    value: 'PATH',
+    help: 'unix socket that the daemon listens on for weft',
+    initial: '/run/weft/weft.sock',
+    problem: (value) =>
+      path(value) ??
+      (Buffer.byteLength(value) > MAX_SOCKET_PATH ? `at most ${MAX_SOCKET_PATH} bytes long` : undefined),
+  },
+  {
+    name: 'range',
+    value: 'CIDR',
+    help: 'addresses of a mesh that is made here; a mesh that is joined has its own',
+    initial: '10.32.0.0/12',
+    problem: range,
+  },
+  {
+    name: 'port',
+    value: 'PORT',
+    help: 'TCP and UDP port for the other hosts',
+    initial: '6783',
+    problem: (value) => integer(value, 1, 65_535),
+  },
+  {
+    name: 'listen',
+    value: 'IP',
+    help: 'address to listen on; :: takes IPv4 and IPv6',
+    initial: '::',
+    problem: (value) => (parseIp(value).ok ? undefined : 'an IPv4 or IPv6 address of this host, or ::'),
+  },
+  {
+    name: 'advertise',
+    value: 'HOST[:PORT]',
+    help: 'address that other hosts are told to dial, instead of those of the interfaces; may be repeated',
+    many: true,
+    problem: advertised,
+  },
+  {
+    name: 'device',
+    value: 'NAME',
+    help: 'name of the network device',
+    initial: 'weft0',
+    problem: (value) =>
+      /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}$/.test(value) &&
+      value !== 'lo' &&
+      value !== 'all' &&
+      value !== 'default'
+        ? undefined
+        : 'an interface name of at most 15 letters, digits, dots, dashes and underscores',
+  },
+  {
+    name: 'mtu',
+    value: 'BYTES',
+    help: 'largest packet that containers may send (default: what fits into the way between the hosts)',
+    problem: (value) => integer(value, 576, 65_000),
+  },
+  {
+    name: 'log-level',
+    value: 'LEVEL',
+    help: `${LOG_LEVELS.join(', ')}`,
+    initial: 'info',
+    problem: (value) =>
+      (LOG_LEVELS as readonly string[]).includes(value) ? undefined : `one of ${LOG_LEVELS.join(', ')}`,
+  },
+];
+
+function path(value: string): string | undefined {
+  const good = /^\/[\x21-\x7e][\x20-\x7e]*$/.test(value) && !/(^|\/)\.\.?(\/|$)/.test(value);
+  return good ? undefined : 'an absolute path without . and ..';
+}
+
+function integer(value: string, least: number, most: number): string | undefined {
+  const good = /^(0|[1-9][0-9]{0,5})$/.test(value) && Number(value) >= least && Number(value) <= most;
+  return good ? undefined : `a whole number from ${least} to ${most}`;
+}
+
+function range(value: string): string | undefined {
+  const parsed = parseCidr(value);
+  if (!parsed.ok) return `a block of IPv4 addresses such as 10.32.0.0/12: ${parsed.message}`;
+  if (parsed.value.prefix < 8 || parsed.value.prefix > 29) return 'from /8 to /29 in size';
+  for (const [block, meaning] of UNUSABLE) {
+    const other = parseCidr(block);
+    if (other.ok && parsed.value.start <= other.value.last && parsed.value.last >= other.value.start) {
+      return `outside ${block}, which is for ${meaning} addresses`;
+    }
+  }
+  return undefined;
+}
+
+function advertised(value: string): string | undefined {
+  const parsed = parseHostPort(value, 1);
+  if (!parsed.ok) return `HOST or HOST:PORT: ${parsed.message}`;
+  if (parsed.value.port === 0) return 'with a port other than 0';
+  return ['0.0.0.0', '::'].includes(parsed.value.host) ? 'an address that others can dial' : undefined;
+}
+
+/** `values` are checked and complete but for the options without a default. */
+export function toConfig(values: ReadonlyMap<OptionName, readonly string[]>, nickname: string): Config {
+  const one = (name: OptionName) => values.get(name)?.at(-1);
+  const must = (name: OptionName) =>
+    one(name) ?? OPTIONS.find((option) => option.name === name)?.initial ?? '';
+  const port = Number(must('port'));
+  const mtu = one('mtu');
+  return {
+    nickname: one('nickname') ?? nickname,
+    state: must('state').replace(/(?<=.)\/+$/, ''),
+    socket: must('socket'),
+    range: must('range'),
+    port,
+    listen: must('listen'),
+    advertise: (values.get('advertise') ?? []).flatMap((text) => {
+      const parsed = parseHostPort(text, port);
+      return parsed.ok ? [formatHostPort(parsed.value.host, parsed.value.port)] : [];
+    }),
+    device: must('device'),
+    mtu: mtu === undefined ? null : Number(mtu),
+    logLevel: must('log-level') as LogLevel,
+  };
+}
