@@ -1,0 +1,74 @@
+/**
+ * `npm run lab`: the hosts of the demonstration, joined and with a container on each, left up to look around in.
+ *
+ *   npm run lab                  three hosts
+ *   npm run lab -- --hosts 5     another number, 1 … 20
+ *   npm run lab -- --bare        without weft up and join
+ *   npm run lab -- --down        takes down what earlier labs left
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { parseArgs } from 'node:util';
+import { createLab, type Lab } from './create.ts';
+import { printedEcho } from './echo.ts';
+import { type LabHost, WEFT } from './host.ts';
+import { converged, joinAll } from './mesh.ts';
+import type { Namespace } from './namespace.ts';
+import { leftovers, tearDown } from './teardown.ts';
+import { addressOf } from './traffic.ts';
+
+const { values } = parseArgs({
+  options: {
+    hosts: { type: 'string', default: '3' },
+    bare: { type: 'boolean', default: false },
+    down: { type: 'boolean', default: false },
+  },
+});
+
+if (values.down) down();
+else await up(Number(values.hosts), values.bare);
+
+function down(): void {
+  const labs = leftovers();
+  for (const { id } of labs) tearDown(id);
+  console.log(labs.length > 0 ? `took down ${labs.map((lab) => lab.id).join(', ')}` : 'no lab is up');
+}
+
+async function up(count: number, bare: boolean): Promise<void> {
+  if (!Number.isInteger(count) || count < 1 || count > 20)
+    throw new Error('--hosts takes a number from 1 to 20');
+  const lab = await createLab({ hosts: count, echo: printedEcho() });
+  const lines: string[] = [];
+  if (!bare) await joinAll(lab.hosts);
+  for (const host of lab.hosts) {
+    const sandbox = await lab.sandbox(host.name.replace('h', 'c'));
+    if (!bare) await host.weft(['attach', sandbox.path]);
+    lines.push(
+      entrance(lab, host),
+      `${sandbox.name}  ${bare ? '(not attached)' : await addressOf(sandbox)}  ${shell(sandbox)}`,
+    );
+  }
+  if (!bare) await converged(lab.hosts);
+  lab.keep();
+  console.log(`\nThe lab ${lab.id} is up. To enter a host or a container:\n\n  ${lines.join('\n  ')}\n`);
+  console.log('On a host, `weft status` and the other commands talk to that host’s daemon.');
+  console.log('To take it down: npm run lab -- --down');
+}
+
+function shell(namespace: Namespace): string {
+  return `ip netns exec ${namespace.path} bash`;
+}
+
+/** A script for each host that opens a shell (or runs a command) in which `weft` is that host's. */
+function entrance(lab: Lab, host: LabHost): string {
+  const bin = `${lab.folder}/bin`;
+  mkdirSync(bin, { recursive: true });
+  writeFileSync(`${bin}/weft`, `#!/bin/sh\nexec ${WEFT.join(' ')} "$@"\n`, { mode: 0o755 });
+  const path = `${lab.folder}/${host.name}/enter`;
+  const text = `#!/bin/sh
+export WEFT_STATE=${host.stateFolder} WEFT_SOCKET=${host.socket} PATH=${bin}:$PATH PS1='${host.name}# '
+[ $# = 0 ] && set -- bash --norc
+exec ip netns exec ${host.path} unshare --uts sh -c 'hostname ${host.name} && exec "$@"' sh "$@"
+`;
+  writeFileSync(path, text, { mode: 0o755 });
+  return `${host.name}  ${host.address}  ${path}`;
+}
