@@ -1,0 +1,156 @@
+import type { PeerId } from '../ids.ts';
+import { MAX_SEQ, readU48, u48 } from './delta.ts';
+
+/**
+ * What a peer holds of each author, in 18 bytes an author, and what follows from comparing two of them.
+ *
+ *   VectorPart.entries   per author: u48 tag | u48 seq | u48 sum     sorted by tag
+ *   want                 per author: u48 tag | u48 after             send me what is newer than `after`
+ *
+ * The tag is the first 48 bits of the author's key. Authors that share one (by chance, or because somebody made a key for it) are
+ * never compared by seq: everything of them is sent instead, so a shared tag costs bytes and hides nothing.
+ */
+export interface VectorPart {
+  /** The part covers all tags from `from` to `to`, both included: an author in between that it does not list is unknown there. */
+  readonly from: number;
+  readonly to: number;
+  readonly entries: Uint8Array;
+}
+
+export interface Summary {
+  readonly author: PeerId;
+  readonly tag: number;
+  readonly seq: number;
+  readonly sum: number;
+}
+
+export interface Comparison<Delta> {
+  /** Held here and not there. */
+  readonly send: readonly Delta[];
+  /** Held there and not here, for the other side's `wanted`; empty when nothing is. */
+  readonly want: Uint8Array;
+}
+
+const ENTRY = 18;
+const WANT = 12;
+const LAST_TAG = 2 ** 48 - 1;
+
+/** `summaries` are sorted by tag. At least one part, so that an empty replica says that it is empty. */
+export function createVector(summaries: readonly Summary[], size: number): readonly VectorPart[] {
+  const parts: VectorPart[] = [];
+  let from = 0;
+  for (let at = 0; at < summaries.length || parts.length === 0; ) {
+    let end = Math.min(at + size, summaries.length);
+    while (end < summaries.length && summaries[end]?.tag === summaries[end - 1]?.tag) end++;
+    const following = summaries[end];
+    const to = following === undefined ? LAST_TAG : following.tag - 1;
+    parts.push({ from, to, entries: pack(summaries.slice(at, end)) });
+    from = to + 1;
+    at = end;
+  }
+  return parts;
+}
+
+function pack(summaries: readonly Summary[]): Uint8Array {
+  const bytes = new Uint8Array(summaries.length * ENTRY);
+  summaries.forEach(({ tag, seq, sum }, index) => {
+    bytes.set(u48(tag), index * ENTRY);
+    bytes.set(u48(seq), index * ENTRY + 6);
+    bytes.set(u48(sum), index * ENTRY + 12);
+  });
+  return bytes;
+}
+
+/** Whether unchecked data is a part that `compareVectors` may be given. */
+export function isVectorPart(from: unknown, to: unknown, entries: unknown): boolean {
+  return (
+    isTag(from) && isTag(to) && from <= to && entries instanceof Uint8Array && entries.length % ENTRY === 0
+  );
+}
+
+export function isWant(want: unknown): want is Uint8Array {
+  return want instanceof Uint8Array && want.length % WANT === 0;
+}
+
+function isTag(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= LAST_TAG;
+}
+
+interface Theirs {
+  readonly seq: number;
+  readonly sum: number;
+  readonly shared: boolean;
+}
+
+export function compareVectors<Delta>(
+  mine: readonly Summary[],
+  part: VectorPart,
+  deltas: (author: PeerId, after: number) => readonly Delta[],
+): Comparison<Delta> {
+  const theirs = unpack(part.entries);
+  const send: (readonly Delta[])[] = [];
+  const want: Uint8Array[] = [];
+  const ask = (tag: number, after: number) => want.push(u48(tag), u48(after));
+
+  for (const { author, tag, seq, sum, shared } of withShared(mine)) {
+    if (tag < part.from || tag > part.to) continue;
+    const other = theirs.get(tag);
+    theirs.delete(tag);
+    if (other === undefined) {
+      send.push(deltas(author, 0));
+    } else if (shared || other.shared || (other.seq === seq && other.sum !== sum)) {
+      send.push(deltas(author, 0));
+      ask(tag, 0);
+    } else if (other.seq < seq) {
+      send.push(deltas(author, other.seq));
+    } else if (other.seq > seq) {
+      ask(tag, seq);
+    }
+  }
+  for (const [tag] of theirs) if (tag >= part.from && tag <= part.to) ask(tag, 0);
+  return { send: send.flat(), want: join(want) };
+}
+
+function unpack(entries: Uint8Array): Map<number, Theirs> {
+  const theirs = new Map<number, Theirs>();
+  for (let at = 0; at + ENTRY <= entries.length; at += ENTRY) {
+    const tag = readU48(entries, at);
+    theirs.set(tag, {
+      seq: readU48(entries, at + 6),
+      sum: readU48(entries, at + 12),
+      shared: theirs.has(tag),
+    });
+  }
+  return theirs;
+}
+
+function withShared(summaries: readonly Summary[]): readonly (Summary & { shared: boolean })[] {
+  return summaries.map((summary, at) => ({
+    ...summary,
+    shared: summaries[at - 1]?.tag === summary.tag || summaries[at + 1]?.tag === summary.tag,
+  }));
+}
+
+export function wantedFrom<Delta>(
+  mine: readonly Summary[],
+  want: Uint8Array,
+  deltas: (author: PeerId, after: number) => readonly Delta[],
+): readonly Delta[] {
+  const after = new Map<number, number>();
+  for (let at = 0; at + WANT <= want.length; at += WANT) {
+    const tag = readU48(want, at);
+    after.set(tag, Math.min(readU48(want, at + 6), after.get(tag) ?? MAX_SEQ));
+  }
+  return mine.flatMap(({ author, tag }) => {
+    const seq = after.get(tag);
+    return seq === undefined ? [] : deltas(author, seq);
+  });
+}
+
+function join(parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(parts.length * 6);
+  parts.forEach((part, index) => {
+    bytes.set(part, index * 6);
+  });
+  return bytes;
+}
