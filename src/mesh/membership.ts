@@ -1,5 +1,30 @@
+import { equalBytes, frame, utf8 } from '../core/bytes.ts';
+import {
+  type Certificate,
+  type Chain,
+  type Checked,
+  checkCertificate,
+  checkChain,
+  checkTombstone,
+  type Genesis,
+  MAX_CHAIN,
+  signCertificate,
+  signTombstone,
+} from '../core/certificate.ts';
+import type { Crypto, Identity } from '../core/crypto.ts';
 import type { MeshId, PeerId } from '../core/ids.ts';
+import { createRoster } from '../core/roster.ts';
+import type { Log } from '../ports/log.ts';
 import type { Door, Refusal } from '../ports/transport.ts';
+import {
+  type Arrival,
+  type Epoch,
+  isFields,
+  MembershipError,
+  type MembershipState,
+  type MembershipStateSection,
+} from './membership-state.ts';
+import { KEY, type RecordEntry, type Records } from './records.ts';
 
 /** Who belongs to the mesh: certificates down from the root key, tombstones, and the epoch secret that opens links. */
 export interface Membership {
@@ -31,3 +56,204 @@ export interface Membership {
 export type Verdict =
   | { readonly ok: true }
   | { readonly ok: false; readonly reason: Refusal | 'bad-certificate'; readonly message: string };
+
+/** The whole of it, for joining and for the composition root. */
+export interface OpenMembership extends Membership {
+  readonly genesis: Genesis;
+  /** This peer's own certificates. */
+  readonly chain: Chain;
+  /** Newest first, one or two. */
+  epochs(): readonly Epoch[];
+  /** Shows this peer's certificate in its own records, once. To be called at each start. */
+  publish(): Promise<void>;
+  /** Makes a certificate with `heir` for a peer that joins here. Not published yet. Rejects with MembershipError `too-deep`. */
+  issue(peer: PeerId, heir: PeerId): Promise<Certificate>;
+  /** Publishes a certificate that `issue` made; `firstHeir` also makes its peer the creator's heir. On disk when it resolves. */
+  welcome(certificate: Certificate, options?: { firstHeir?: boolean }): Promise<void>;
+  /**
+   * Removes a peer: its tombstone, and the certificates that hang on it, in one write. Rejects with MembershipError `not-heir` on
+   * a peer that is neither its heir nor has the root key, `unknown-peer` for one that is no member.
+   */
+  bury(peer: PeerId): Promise<void>;
+  /** What came with the join and nobody has taken over yet. */
+  arrival(): Arrival | null;
+  /** Drops the arrival, once its owners have it on disk. */
+  settle(): Promise<void>;
+  close(): void;
+}
+
+export interface MembershipParts {
+  readonly crypto: Crypto;
+  readonly identity: Identity;
+  readonly state: MembershipStateSection;
+  readonly records: Records;
+  readonly log: Log;
+}
+
+type Check<T> = (value: unknown, mesh: MeshId, crypto: Crypto) => Checked<T>;
+
+/** Throws MembershipError `no-mesh` when the state holds none. */
+export function createMembership({ crypto, identity, state, records, log }: MembershipParts): OpenMembership {
+  const self = identity.peer;
+  const { genesis, chain } = current();
+  const { mesh, creator } = genesis;
+  const root = crypto.peerId(genesis.root);
+  const roster = createRoster(root, creator);
+  const handlers = new Set<() => void>();
+  let told = 0;
+
+  function current(): MembershipState {
+    const value = state.get();
+    if (value?.phase !== 'member') throw new MembershipError('no-mesh', 'this host is in no mesh');
+    return value;
+  }
+
+  function tell(): void {
+    if (roster.revision() === told) return;
+    told = roster.revision();
+    for (const handler of [...handlers]) handler();
+  }
+
+  /** What is malformed, or under another peer's key, has no effect on who belongs to the mesh. */
+  function read<T>(
+    entry: RecordEntry,
+    check: Check<T>,
+    keyOf: (value: T) => string,
+    use: (value: T) => void,
+  ): void {
+    if (entry.value === undefined) return;
+    const checked = check(entry.value, mesh, crypto);
+    if (checked.ok && entry.key === keyOf(checked.value)) {
+      use(checked.value);
+      tell();
+      return;
+    }
+    const problem = checked.ok ? 'under the wrong key' : checked.message;
+    log.warn('ignoring a record about membership', { author: entry.author, key: entry.key, problem });
+  }
+
+  const readers: Readonly<Record<string, (entry: RecordEntry) => void>> = {
+    [KEY.heir](entry) {
+      if (entry.author === creator) read(entry, checkHeir, () => KEY.heir, roster.setCreatorHeir);
+    },
+    [KEY.member](entry) {
+      const use = (certificate: Certificate) => roster.addCertificate(certificate, entry.author);
+      read(entry, checkCertificate, ({ peer }) => KEY.member + peer, use);
+    },
+    [KEY.removed](entry) {
+      read(entry, checkTombstone, ({ peer }) => KEY.removed + peer, roster.addTombstone);
+    },
+  };
+
+  function admit(remote: PeerId, credentials: unknown): Verdict {
+    if (roster.isRemoved(remote)) {
+      return { ok: false, reason: 'removed', message: `${remote} was removed from the mesh` };
+    }
+    const checked = checkChain(isFields(credentials) ? credentials.chain : undefined, remote, mesh, crypto);
+    if (!checked.ok) {
+      const reason = checked.problem === 'wrong-mesh' ? 'wrong-mesh' : 'bad-certificate';
+      return { ok: false, reason, message: checked.message };
+    }
+    for (const certificate of [...checked.value].reverse()) roster.addCertificate(certificate, undefined);
+    tell();
+    if (roster.isMember(remote)) return { ok: true };
+    if (roster.isRemoved(remote)) {
+      return { ok: false, reason: 'removed', message: `${remote} was removed from the mesh` };
+    }
+    const message =
+      'a removed peer is in the chain of certificates: join again with a token of another member';
+    return { ok: false, reason: 'bad-certificate', message };
+  }
+
+  function doorSecret({ number, secret }: Epoch): Uint8Array {
+    return crypto.derive(secret, utf8(mesh), frame('weft epoch door', String(number)), 32);
+  }
+
+  async function bury(peer: PeerId): Promise<void> {
+    const { rootSeed } = current();
+    if (!roster.isMember(peer)) throw new MembershipError('unknown-peer', `${peer} is no member of the mesh`);
+    const heir = roster.heirOf(peer);
+    if (heir !== self && rootSeed === null) {
+      throw new MembershipError('not-heir', `only ${heir ?? creator} may remove ${peer}: run this there`);
+    }
+    const seed = heir === self ? identity.seed : (rootSeed as Uint8Array);
+    const issuer = heir === self ? self : root;
+    const changes = new Map<string, unknown>();
+    // An own certificate for the same peer is worth as much, and there is one record for each peer.
+    for (const certificate of roster.relyingOn(peer)) {
+      const key = KEY.member + certificate.peer;
+      if (certificate.peer !== peer && records.get(self, key) === undefined) changes.set(key, certificate);
+    }
+    const tombstone = signTombstone({ mesh, peer, issuer, adopter: self }, seed, crypto);
+    await records.putAll(changes.set(KEY.removed + peer, tombstone));
+  }
+
+  for (const certificate of [...chain].reverse()) roster.addCertificate(certificate, undefined);
+  const stops = Object.entries(readers).map(([prefix, reader]) => {
+    for (const entry of records.entries(prefix)) reader(entry);
+    return records.watch(prefix, reader);
+  });
+
+  return {
+    self,
+    mesh,
+    creator,
+    genesis,
+    chain,
+    members: roster.members,
+    isMember: roster.isMember,
+    isRemoved: roster.isRemoved,
+    heirOf: roster.heirOf,
+    credentials: () => ({ chain: roster.chainOf(self) ?? chain }),
+    admit,
+    door() {
+      const newest = current().epochs[0] as Epoch;
+      return { name: `epoch/${mesh.slice(0, 16)}/${newest.number}`, secret: doorSecret(newest) };
+    },
+    accepts(doorName) {
+      const parts = /^epoch\/([0-9a-f]{16})\/([1-9][0-9]{0,15})$/.exec(doorName);
+      if (parts === null || parts[1] !== mesh.slice(0, 16)) return { admit: false, reason: 'wrong-mesh' };
+      const epoch = current().epochs.find(({ number }) => number === Number(parts[2]));
+      if (epoch === undefined) return { admit: false, reason: 'old-epoch' };
+      return { admit: true, secret: doorSecret(epoch) };
+    },
+    watch(handler) {
+      handlers.add(handler);
+      return () => handlers.delete(handler);
+    },
+    epochs: () => current().epochs,
+    async publish() {
+      const own = chain[0] as Certificate;
+      const shown = checkCertificate(records.get(self, KEY.member + self), mesh, crypto);
+      if (shown.ok && equalBytes(shown.value.signature, own.signature)) return;
+      await records.put(KEY.member + self, own);
+    },
+    async issue(peer, heir) {
+      if (chain.length >= MAX_CHAIN) {
+        const why = `${MAX_CHAIN} invitations lie between this host and the creator of the mesh`;
+        throw new MembershipError('too-deep', `${why}: make the token on a host nearer to it`);
+      }
+      const serial = current().serial + 1;
+      await state.set({ ...current(), serial });
+      return signCertificate({ mesh, peer, issuer: self, heir, serial }, identity.seed, crypto);
+    },
+    async welcome(certificate, { firstHeir = false } = {}) {
+      const changes = new Map<string, unknown>([[KEY.member + certificate.peer, certificate]]);
+      if (firstHeir) changes.set(KEY.heir, { peer: certificate.peer });
+      await records.putAll(changes);
+    },
+    bury,
+    arrival: () => current().arrival,
+    settle: () => state.set({ ...current(), arrival: null }),
+    close() {
+      for (const stop of stops) stop();
+    },
+  };
+}
+
+function checkHeir(value: unknown, _mesh: MeshId, crypto: Crypto): Checked<PeerId> {
+  const heir = isFields(value) ? value.peer : undefined;
+  if (typeof heir === 'string' && crypto.publicKeyOf(heir) !== undefined)
+    return { ok: true, value: heir as PeerId };
+  return { ok: false, problem: 'malformed', message: 'not the record of an heir' };
+}

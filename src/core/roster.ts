@@ -1,0 +1,200 @@
+import type { Certificate, Chain, Tombstone } from './certificate.ts';
+import { MAX_CHAIN } from './certificate.ts';
+import type { PeerId } from './ids.ts';
+
+/**
+ * Who belongs to the mesh, from what is known: a set of certificates and tombstones whose signatures have been checked. The result
+ * depends on the set only, never on the order in which its elements came.
+ *
+ *  - A peer is rooted when certificates lead from it up to the root key.
+ *  - Its heir is named by the certificate that it shows itself; the creator's heir by the creator.
+ *  - It is removed when a tombstone names it that its heir or the root key signed.
+ *  - It is a member when it is not removed and valid certificates lead up to the root key. A removed peer's certificates are valid only
+ *    while its adopter (or, that one being removed too, the adopter's) shows them in its own records.
+ */
+export interface Roster {
+  /** `shownBy`: the author of the record that holds it; undefined when a peer presented it itself. */
+  addCertificate(certificate: Certificate, shownBy: PeerId | undefined): void;
+  addTombstone(tombstone: Tombstone): void;
+  setCreatorHeir(heir: PeerId): void;
+  /** Sorted. */
+  members(): readonly PeerId[];
+  isMember(peer: PeerId): boolean;
+  isRemoved(peer: PeerId): boolean;
+  heirOf(peer: PeerId): PeerId | undefined;
+  /** Valid certificates from a member up to the root key. */
+  chainOf(peer: PeerId): Chain | undefined;
+  /** Valid certificates that would not be without `peer`: what its adopter has to take over. */
+  relyingOn(peer: PeerId): readonly Certificate[];
+  /** Grows with every change of members, removals or heirs. */
+  revision(): number;
+}
+
+interface Held {
+  readonly certificate: Certificate;
+  readonly shownBy: Set<PeerId>;
+}
+
+interface Way {
+  readonly held: Held;
+  readonly depth: number;
+}
+
+/** `root` is the peer id of the root key. */
+export function createRoster(root: PeerId, creator: PeerId): Roster {
+  const byPeer = new Map<PeerId, Held[]>();
+  const byIssuer = new Map<PeerId, Held[]>();
+  const tombstones = new Map<PeerId, Tombstone[]>();
+  const rooted = new Set<PeerId>();
+  /** How each peer with valid certificates is reached, members and removed ones. */
+  let ways = new Map<PeerId, Way>();
+  let sorted: readonly PeerId[] | undefined;
+  let creatorHeir: PeerId | undefined;
+  let revision = 0;
+
+  function heirOf(peer: PeerId): PeerId | undefined {
+    if (peer === creator) return creatorHeir;
+    const known = (byPeer.get(peer) ?? []).filter(({ certificate: { issuer } }) => rooted.has(issuer));
+    const own = known.filter(({ shownBy }) => shownBy.has(peer));
+    return (own.length > 0 ? own : known).map(({ certificate }) => certificate).sort(byIssuerAndSerial)[0]
+      ?.heir;
+  }
+
+  function isRemoved(peer: PeerId): boolean {
+    return (tombstones.get(peer) ?? []).some((tombstone) => isRightful(tombstone));
+  }
+
+  function isRightful({ issuer, peer }: Tombstone): boolean {
+    return issuer === root || issuer === heirOf(peer);
+  }
+
+  /** The peers whose word stands for a removed peer's certificates. */
+  function stewardsOf(peer: PeerId, found = new Set<PeerId>(), seen = new Set([peer])): Set<PeerId> {
+    for (const tombstone of tombstones.get(peer) ?? []) {
+      const { adopter } = tombstone;
+      if (!isRightful(tombstone) || seen.has(adopter)) continue;
+      seen.add(adopter);
+      if (isRemoved(adopter)) stewardsOf(adopter, found, seen);
+      else found.add(adopter);
+    }
+    return found;
+  }
+
+  function isValid({ certificate: { issuer }, shownBy }: Held): boolean {
+    if (issuer === root || !isRemoved(issuer)) return true;
+    return [...stewardsOf(issuer)].some((steward) => shownBy.has(steward));
+  }
+
+  /** Roots the peer and all that hang on it; true when this may have changed the heir of a peer with a tombstone. */
+  function takeRoot(peer: PeerId): boolean {
+    const open = [peer];
+    let touched = false;
+    for (let at = open.pop(); at !== undefined; at = open.pop()) {
+      touched ||= tombstones.has(at);
+      if (rooted.has(at)) continue;
+      rooted.add(at);
+      for (const { certificate } of byIssuer.get(at) ?? []) open.push(certificate.peer);
+    }
+    return touched;
+  }
+
+  /** Follows valid certificates from those that `open` holds, nearest to the root first. */
+  function reach(open: Way[]): void {
+    for (let at = 0; at < open.length; at++) {
+      const way = open[at] as Way;
+      const { peer } = way.held.certificate;
+      if (ways.has(peer) || way.depth > MAX_CHAIN || !isValid(way.held)) continue;
+      ways.set(peer, way);
+      for (const held of byIssuer.get(peer) ?? []) open.push({ held, depth: way.depth + 1 });
+    }
+    sorted = undefined;
+  }
+
+  function recompute(): void {
+    revision++;
+    ways = new Map();
+    reach((byIssuer.get(root) ?? []).map((held) => ({ held, depth: 1 })));
+  }
+
+  function addCertificate(certificate: Certificate, shownBy: PeerId | undefined): void {
+    const { peer, issuer } = certificate;
+    let held = byPeer.get(peer)?.find((known) => isSame(known.certificate, certificate));
+    if (held !== undefined && (shownBy === undefined || held.shownBy.has(shownBy))) return;
+    let touched = tombstones.has(peer) || tombstones.has(issuer);
+    if (held === undefined) {
+      held = { certificate, shownBy: new Set() };
+      push(byPeer, peer, held);
+      push(byIssuer, issuer, held);
+      if (rooted.has(issuer) && takeRoot(peer)) touched = true;
+      revision++;
+    }
+    if (shownBy !== undefined) held.shownBy.add(shownBy);
+    if (shownBy === peer) revision++;
+    if (touched) recompute();
+    else extend(held);
+  }
+
+  /** What recomputing would do, where no removal is concerned: a certificate then only adds peers. */
+  function extend(held: Held): void {
+    const { peer, issuer } = held.certificate;
+    const depth = issuer === root ? 1 : (ways.get(issuer)?.depth ?? MAX_CHAIN) + 1;
+    const before = ways.get(peer)?.depth;
+    if (before === undefined) reach([{ held, depth }]);
+    else if (depth < before) recompute();
+  }
+
+  takeRoot(root);
+  return {
+    addCertificate,
+    addTombstone(tombstone) {
+      const known = tombstones.get(tombstone.peer) ?? [];
+      if (known.some(({ issuer, adopter }) => issuer === tombstone.issuer && adopter === tombstone.adopter))
+        return;
+      push(tombstones, tombstone.peer, tombstone);
+      recompute();
+    },
+    setCreatorHeir(heir) {
+      if (creatorHeir === heir) return;
+      creatorHeir = heir;
+      recompute();
+    },
+    members() {
+      sorted ??= [...ways.keys()].filter((peer) => !isRemoved(peer)).sort();
+      return sorted;
+    },
+    isMember: (peer) => ways.has(peer) && !isRemoved(peer),
+    isRemoved,
+    heirOf,
+    chainOf(peer) {
+      const chain: Certificate[] = [];
+      for (let at = peer; at !== root; ) {
+        const way = ways.get(at);
+        if (way === undefined) return undefined;
+        chain.push(way.held.certificate);
+        at = way.held.certificate.issuer;
+      }
+      return chain;
+    },
+    relyingOn(peer) {
+      return [...byIssuer]
+        .filter(([issuer]) => issuer === peer || (isRemoved(issuer) && stewardsOf(issuer).has(peer)))
+        .flatMap(([, held]) => held.filter((one) => ways.has(one.certificate.issuer) && isValid(one)))
+        .map(({ certificate }) => certificate);
+    },
+    revision: () => revision,
+  };
+}
+
+function byIssuerAndSerial(a: Certificate, b: Certificate): number {
+  return a.issuer < b.issuer ? -1 : a.issuer > b.issuer ? 1 : a.serial - b.serial;
+}
+
+function isSame(a: Certificate, b: Certificate): boolean {
+  return a.issuer === b.issuer && a.heir === b.heir && a.serial === b.serial;
+}
+
+function push<K, V>(lists: Map<K, V[]>, key: K, value: V): void {
+  const list = lists.get(key);
+  if (list === undefined) lists.set(key, [value]);
+  else list.push(value);
+}

@@ -1,0 +1,297 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { signCertificate, signTombstone } from '../../src/core/certificate.ts';
+import type { PeerId } from '../../src/core/ids.ts';
+import { openKeeper } from '../../src/mesh/keeper.ts';
+import { createMembership } from '../../src/mesh/membership.ts';
+import { foundMesh, MembershipError, openMembershipState } from '../../src/mesh/membership-state.ts';
+import { KEY } from '../../src/mesh/records.ts';
+import { createMemoryStore } from '../../src/ports/memory/store.ts';
+import {
+  createWorld,
+  type Member,
+  newIdentity,
+  openState,
+  RANGE,
+  random,
+  silent,
+} from './support/membership-world.ts';
+
+const ids = (...members: readonly Member[]) => members.map(({ identity }) => identity.peer).sort();
+
+test('the creator of a mesh is its first member', async () => {
+  const { found } = await createWorld();
+  const { identity, membership } = await found();
+  assert.match(membership.mesh, /^[0-9a-f]{64}$/);
+  assert.equal(membership.creator, identity.peer);
+  assert.deepEqual(membership.members(), [identity.peer]);
+  assert.equal(membership.heirOf(identity.peer), undefined);
+  assert.deepEqual(membership.genesis.range, RANGE);
+});
+
+test('everybody knows every member, however many invitations lie between', async () => {
+  const { found, join } = await createWorld();
+  const a = await found();
+  const b = await join(a);
+  const c = await join(b);
+  const d = await join(c, a.identity.peer);
+  for (const { membership } of [a, b, c, d]) assert.deepEqual(membership.members(), ids(a, b, c, d));
+  assert.equal(
+    a.membership.heirOf(a.identity.peer),
+    b.identity.peer,
+    "the first joiner is the creator's heir",
+  );
+  assert.equal(b.membership.heirOf(c.identity.peer), b.identity.peer);
+  assert.equal(
+    b.membership.heirOf(d.identity.peer),
+    a.identity.peer,
+    'the heir is the donor, not the issuer',
+  );
+});
+
+test('a member is admitted by its credentials before its record has arrived', async () => {
+  const { shared, crypto, found, join } = await createWorld();
+  const a = await found();
+  const b = await join(a);
+  const strangers = await createWorld(undefined);
+  const foreign = await strangers.found();
+  assert.equal(verdictOf(a, foreign.identity.peer, foreign.membership.credentials()), 'wrong-mesh');
+
+  const c = newIdentity(crypto);
+  assert.equal(verdictOf(a, c.peer, { chain: [] }), 'bad-certificate');
+  const certificate = await b.membership.issue(c.peer, b.identity.peer);
+  const credentials = { chain: [certificate, ...b.membership.chain] };
+  assert.equal(a.membership.isMember(c.peer), false);
+  let told = 0;
+  const stop = a.membership.watch(() => told++);
+  assert.equal(verdictOf(a, c.peer, credentials), 'ok');
+  assert.equal(a.membership.isMember(c.peer), true, 'and is remembered');
+  assert.equal(told, 1);
+  stop();
+  assert.equal(verdictOf(a, b.identity.peer, credentials), 'bad-certificate', "another peer's certificates");
+  shared.sync();
+});
+
+function verdictOf(member: Member, remote: PeerId, credentials: unknown): string {
+  const verdict = member.membership.admit(remote, credentials);
+  if (!verdict.ok) assert.ok(verdict.message.length > 10);
+  return verdict.ok ? 'ok' : verdict.reason;
+}
+
+test('links open by the door of the current or the previous epoch, of this mesh only', async () => {
+  const { found, open } = await createWorld();
+  const a = await found();
+  const before = a.membership.door();
+  assert.equal(before.name, `epoch/${a.membership.mesh.slice(0, 16)}/1`);
+  assert.deepEqual(a.membership.accepts(before.name), { admit: true, secret: before.secret });
+
+  const value = a.state.get();
+  assert.ok(value);
+  await a.state.set({ ...value, epochs: [{ number: 2, secret: random.bytes(32) }, ...value.epochs] });
+  const later = open(a.identity, a.state).membership;
+  assert.equal(later.door().name.at(-1), '2');
+  assert.deepEqual(later.accepts(before.name), { admit: true, secret: before.secret });
+  assert.deepEqual(later.accepts(later.door().name), { admit: true, secret: later.door().secret });
+  assert.notDeepEqual(later.door().secret, before.secret);
+  for (const name of ['3', '0', '02', '1e0', '', '9'.repeat(30)]) {
+    const answer = later.accepts(`epoch/${later.mesh.slice(0, 16)}/${name}`);
+    assert.ok(!answer.admit, name);
+  }
+  assert.deepEqual(later.accepts(`epoch/${later.mesh.slice(0, 16)}/3`), {
+    admit: false,
+    reason: 'old-epoch',
+  });
+  assert.deepEqual(later.accepts('epoch/0123456789abcdef/1'), { admit: false, reason: 'wrong-mesh' });
+});
+
+test('membership survives a restart', async () => {
+  const { crypto } = await createWorld();
+  const identity = newIdentity(crypto);
+  const store = createMemoryStore();
+  const state = openMembershipState(await openKeeper({ store }), { crypto, identity });
+  const mesh = await foundMesh({ crypto, random, identity, state, range: RANGE });
+  const again = openMembershipState(await openKeeper({ store }), { crypto, identity });
+  assert.deepEqual(again.get(), state.get());
+  assert.equal(again.get()?.genesis.mesh, mesh);
+  await assert.rejects(foundMesh({ crypto, random, identity, state: again, range: RANGE }), MembershipError);
+  const keeper = await openKeeper({ store });
+  assert.throws(() => openMembershipState(keeper, { crypto, identity: newIdentity(crypto) }), /chain/);
+});
+
+test('without a mesh there is no membership', async () => {
+  const { crypto, found } = await createWorld();
+  const a = await found();
+  const identity = newIdentity(crypto);
+  const state = await openState(crypto, identity);
+  const parts = { crypto, identity, state, records: a.records, log: silent };
+  assert.throws(() => createMembership(parts), { code: 'no-mesh' });
+  const value = a.state.get();
+  assert.ok(value);
+  await state.set({ ...value, phase: 'joining' });
+  assert.throws(
+    () => createMembership(parts),
+    { code: 'no-mesh' },
+    'a join that is under way is none either',
+  );
+});
+
+test('a removed peer is refused with that reason by everybody', async () => {
+  const { shared, found, join } = await createWorld();
+  const a = await found();
+  const [b, c] = [await join(a), await join(a)];
+  let told = 0;
+  b.membership.watch(() => told++);
+  await a.membership.bury(c.identity.peer);
+  shared.sync();
+  for (const { membership } of [a, b]) {
+    assert.equal(membership.isRemoved(c.identity.peer), true);
+    assert.deepEqual(membership.members(), ids(a, b));
+    const verdict = membership.admit(c.identity.peer, c.membership.credentials());
+    assert.equal(verdict.ok ? 'ok' : verdict.reason, 'removed');
+  }
+  assert.equal(told, 1);
+  await assert.rejects(a.membership.bury(c.identity.peer), { code: 'unknown-peer' });
+});
+
+test('only its heir or the holder of the root key removes a peer', async () => {
+  const { shared, crypto, found, join } = await createWorld();
+  const a = await found();
+  const b = await join(a);
+  const c = await join(b);
+  const d = await join(c);
+  await assert.rejects(b.membership.bury(d.identity.peer), (error: MembershipError) => {
+    assert.equal(error.code, 'not-heir');
+    assert.ok(error.message.includes(c.identity.peer), 'says who may');
+    return true;
+  });
+  const body = {
+    mesh: a.membership.mesh,
+    peer: d.identity.peer,
+    issuer: b.identity.peer,
+    adopter: b.identity.peer,
+  };
+  await b.records.put(KEY.removed + d.identity.peer, signTombstone(body, b.identity.seed, crypto));
+  shared.sync();
+  assert.ok(a.membership.isMember(d.identity.peer), 'a tombstone by another member has no effect');
+  await a.membership.bury(d.identity.peer);
+  shared.sync();
+  assert.ok(c.membership.isRemoved(d.identity.peer), 'the root key may');
+});
+
+test('who joined through a removed peer stays, who joins through it afterwards does not', async () => {
+  const { shared, crypto, found, join } = await createWorld();
+  const a = await found();
+  const b = await join(a);
+  const c = await join(b);
+  const d = await join(c);
+  await a.membership.bury(b.identity.peer);
+  shared.sync();
+  for (const { membership } of [a, c, d]) assert.deepEqual(membership.members(), ids(a, c, d));
+  const late = newIdentity(crypto);
+  const certificate = await b.membership.issue(late.peer, b.identity.peer);
+  await b.membership.welcome(certificate);
+  shared.sync();
+  const verdict = d.membership.admit(late.peer, { chain: [certificate, ...b.membership.chain] });
+  assert.equal(verdict.ok ? 'ok' : verdict.reason, 'bad-certificate');
+  assert.ok(!d.membership.isMember(late.peer));
+  assert.equal(c.membership.admit(d.identity.peer, d.membership.credentials()).ok, true);
+
+  await join(d);
+  await c.membership.bury(d.identity.peer);
+  shared.sync();
+  assert.equal(a.membership.members().length, 3, 'and a second removal keeps what hangs on it too');
+});
+
+test('the creator can be removed by its heir and the mesh goes on', async () => {
+  const { shared, found, join } = await createWorld();
+  const a = await found();
+  const b = await join(a);
+  const c = await join(a);
+  await assert.rejects(c.membership.bury(a.identity.peer), { code: 'not-heir' });
+  await b.membership.bury(a.identity.peer);
+  shared.sync();
+  for (const { membership } of [b, c]) assert.deepEqual(membership.members(), ids(b, c));
+  const d = await join(c);
+  assert.ok(b.membership.isMember(d.identity.peer));
+});
+
+test('who belongs to the mesh does not depend on the order in which records arrive', async () => {
+  const { shared, crypto, found, join } = await createWorld();
+  const a = await found();
+  const [b, c] = [await join(a), await join(a)];
+  const [d, e] = [await join(b), await join(c)];
+  const f = await join(d);
+  await a.membership.bury(c.identity.peer);
+  shared.sync();
+  await a.membership.bury(b.identity.peer);
+  shared.sync();
+  const late = await c.membership.issue(newIdentity(crypto).peer, a.identity.peer);
+  await c.membership.welcome(late);
+  shared.sync();
+  const entries = [KEY.member, KEY.removed, KEY.heir].flatMap((prefix) => [...a.records.entries(prefix)]);
+  await fc.assert(
+    fc.asyncProperty(fc.shuffledSubarray(entries, { minLength: entries.length }), async (order) => {
+      const records = { ...a.records, *entries() {}, watch: () => () => {} };
+      const watched = new Map<string, (entry: (typeof order)[number]) => void>();
+      const parts = { crypto, identity: f.identity, state: f.state, log: silent };
+      const membership = createMembership({
+        ...parts,
+        records: {
+          ...records,
+          watch: (prefix, handler) => {
+            watched.set(prefix, handler);
+            return () => {};
+          },
+        },
+      });
+      for (const entry of order) {
+        for (const [prefix, handler] of watched) if (entry.key.startsWith(prefix)) handler(entry);
+      }
+      assert.deepEqual(membership.members(), ids(a, d, e, f));
+      assert.equal(membership.heirOf(a.identity.peer), b.identity.peer);
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('sixteen invitations in a row are as deep as it goes, and the host says so before it gives a token away', async () => {
+  const { crypto, found, join } = await createWorld();
+  let last = await found();
+  while (last.membership.chain.length < 16) last = await join(last);
+  await assert.rejects(last.membership.issue(newIdentity(crypto).peer, last.identity.peer), {
+    code: 'too-deep',
+  });
+});
+
+test('damaged records about membership are skipped and the rest counts', async () => {
+  const { shared, crypto, found, join } = await createWorld();
+  const a = await found();
+  const b = await join(a);
+  const stranger = newIdentity(crypto).peer;
+  const certificate = b.membership.chain[0];
+  for (const value of [
+    null,
+    0,
+    '',
+    [],
+    {},
+    { ...certificate, serial: -1 },
+    { ...certificate, signature: 'x' },
+  ]) {
+    for (const key of [KEY.member, KEY.removed]) await b.records.put(key + stranger, value);
+    await a.records.put(`${KEY.heir}`, value);
+  }
+  const foreign = newIdentity(crypto);
+  const body = {
+    mesh: a.membership.mesh,
+    peer: stranger,
+    issuer: foreign.peer,
+    heir: foreign.peer,
+    serial: 1,
+  };
+  await b.records.put(KEY.member + stranger, signCertificate(body, foreign.seed, crypto));
+  shared.sync();
+  assert.deepEqual(a.membership.members(), ids(a, b));
+  assert.equal(a.membership.heirOf(a.identity.peer), b.identity.peer);
+});
