@@ -19,7 +19,7 @@ import {
   isWant,
   wantedFrom,
 } from '../../src/core/wire/vector.ts';
-import { crypto, delta, identity, MESH } from './replica-parts.ts';
+import { crypto, delta, identity, MESH } from './support/replica-parts.ts';
 
 const alice = identity(1);
 const signed = delta(alice, 7, { peer: 'value', 'ring/1-2': null, zero: '' });

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { createReplica, REPLICA_LIMITS } from '../../src/core/replica.ts';
 import type { VerifiedDelta } from '../../src/core/wire/delta.ts';
-import { contents, delta, exchange, identity } from './replica-parts.ts';
+import { contents, delta, exchange, identity } from './support/replica-parts.ts';
 
 const [alice, bob, carol] = [identity(1), identity(2), identity(3)];
 const text = (value: Uint8Array | undefined) =>

@@ -1,8 +1,8 @@
-import type { Identity } from '../../src/core/crypto.ts';
-import type { MeshId } from '../../src/core/ids.ts';
-import type { Replica } from '../../src/core/replica.ts';
-import { signDelta, type VerifiedDelta } from '../../src/core/wire/delta.ts';
-import { createMemoryCrypto } from '../../src/ports/memory/crypto.ts';
+import type { Identity } from '../../../src/core/crypto.ts';
+import type { MeshId } from '../../../src/core/ids.ts';
+import type { Replica } from '../../../src/core/replica.ts';
+import { signDelta, type VerifiedDelta } from '../../../src/core/wire/delta.ts';
+import { createMemoryCrypto } from '../../../src/ports/memory/crypto.ts';
 
 /** What the tests of replicas share: cheap crypto, numbered authors, text as values. */
 export const crypto = createMemoryCrypto();
