@@ -137,3 +137,29 @@ export const MAX_KEYS = 3;
 /** ARCHITECTURE §6: rekey at 2^60 packets, stop with margin before the 64-bit counter ends. */
 export const REKEY_AFTER_PACKETS = 1n << 60n;
 export const REJECT_AFTER_PACKETS = (1n << 64n) - (1n << 13n) - 1n;
+
+export type DatapathErrorCode =
+  /** The host has no TUN driver, or the process may not see it. */
+  | 'no-tun'
+  | 'not-permitted'
+  /** Another process has the device open. */
+  | 'device-busy'
+  /** The name belongs to a link of another kind, or is none. */
+  | 'device-taken'
+  | 'port-taken'
+  | 'address-missing'
+  | 'namespace-missing'
+  /** The compiled half is not there. */
+  | 'not-built'
+  | 'bad-argument'
+  | 'system';
+
+/** The message says in one line what to do. */
+export class DatapathError extends Error {
+  readonly code: DatapathErrorCode;
+  constructor(code: DatapathErrorCode, message: string) {
+    super(message);
+    this.name = 'DatapathError';
+    this.code = code;
+  }
+}

@@ -1,0 +1,3 @@
+/** The types are those of src/datapath/addon.ts, which is the only user. */
+declare const addon: object;
+export = addon;

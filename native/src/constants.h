@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace tuntap {
+
+// --- Protocol: both ends must agree on these. -------------------------------------------------------------------------
+
+constexpr size_t kKeyBytes = 32;
+constexpr size_t kTagBytes = 16;
+constexpr size_t kNonceBytes = 12;
+
+/// A lane is one independent counter under a key, so that two threads never share one. Lanes 0 … kMaxQueues - 1 belong to the
+/// sending threads; the control lane carries what the event loop itself sends.
+constexpr unsigned kMaxQueues = 4;
+constexpr unsigned kControlLane = kMaxQueues;
+constexpr unsigned kLanes = kMaxQueues + 1;
+
+/// A key asks to be replaced after this many packets of one lane, and refuses to seal after that many: the margin is the
+/// replay window, so that a receiver never meets a counter that wrapped.
+constexpr uint64_t kRekeyAfterPackets = uint64_t{1} << 60;
+constexpr uint64_t kRejectAfterPackets = ~uint64_t{0} - (uint64_t{1} << 13);
+
+// --- Tables. -----------------------------------------------------------------------------------------------------------
+
+/// Peers are numbered; number 0 is this host.
+constexpr unsigned kMaxSlots = 16'384;
+constexpr unsigned kMaxKeys = 3;
+constexpr unsigned kSessionBuckets = 16'384;
+
+/// Ranges in one table: a limit against a table that would take the memory of the host.
+constexpr size_t kMaxRanges = 1u << 20;
+
+// --- Tuning. -----------------------------------------------------------------------------------------------------------
+
+/// What is sealed before it is handed to the kernel: small enough to stay in the second-level cache (facts: 5-10 % faster than 256 KiB).
+constexpr size_t kFlushBytes = 64 * 1024;
+
+/// Room for one flush, plus one super-packet that grows by its headers while it is cut.
+constexpr size_t kArenaBytes = 192 * 1024;
+
+/// Messages per sendmmsg.
+constexpr size_t kMaxRuns = 128;
+
+/// UDP_SEGMENT: the kernel takes at most 64 datagrams in one message (more on newer ones), and their sum must fit one
+/// IP packet; the IPv6 figure is the smaller one.
+constexpr size_t kMaxRunDatagrams = 64;
+constexpr size_t kMaxRunBytes = 65'535 - 40 - 8;
+
+/// recvmmsg: eight messages of 64 KiB; one message holds a whole run that the kernel joined (UDP_GRO).
+constexpr size_t kReceiveSlots = 8;
+constexpr size_t kReceiveSlotBytes = 65'536;
+
+/// Slices of one super-packet in one write; far below IOV_MAX, and more than 64 KiB at the usual segment size.
+constexpr size_t kMaxJoined = 128;
+
+/// The default of 208 KiB holds three super-packets; a burst of one TCP window must fit (facts §6.6).
+constexpr int kReceiveBufferBytes = 8 * 1024 * 1024;
+constexpr int kSendBufferBytes = 2 * 1024 * 1024;
+
+/// A full socket queue holds the sending thread back for this long before packets are dropped, so that the TUN's own queue, which
+/// is short, drops early instead.
+constexpr int kSendTimeoutMicroseconds = 50'000;
+
+/// Events that the other side of the wire can cause at will.
+constexpr int64_t kKeyWantedInterval = 1'000'000'000;
+constexpr int64_t kRoamInterval = 10'000'000;
+
+constexpr size_t kCacheLine = 64;
+
+}  // namespace tuntap

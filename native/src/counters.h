@@ -1,0 +1,65 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "constants.h"
+
+namespace tuntap {
+
+/// In the order of DROP_REASONS in the Datapath port.
+enum class Drop : uint8_t {
+  txMalformed,
+  txSource,
+  txNoRoute,
+  txNoKey,
+  txQueue,
+  txExhausted,
+  rxMalformed,
+  rxNoKey,
+  rxForged,
+  rxReplayed,
+  rxInner,
+  rxSource,
+  rxDestination,
+  rxQueue,
+};
+constexpr const char* kDropNames[] = {"txMalformed", "txSource",  "txNoRoute",  "txNoKey", "txQueue",  "txExhausted",   "rxMalformed",
+                                      "rxNoKey",     "rxForged",  "rxReplayed", "rxInner", "rxSource", "rxDestination", "rxQueue"};
+constexpr size_t kDropReasons = sizeof kDropNames / sizeof kDropNames[0];
+
+/// One thread's part of the shared counters: 64-bit numbers that this thread alone writes and JavaScript reads with Atomics.
+///
+///    [ drops by reason, padded to 16 ][ slot 0: packets, bytes, dropped, 0 ][ slot 1 … ] …
+class Counters {
+ public:
+  static constexpr size_t kDropWords = 16;
+  static constexpr size_t kSlotWords = 4;
+  static constexpr size_t kWords = kDropWords + kSlotWords * kMaxSlots;
+  static_assert(kDropReasons <= kDropWords);
+
+  explicit Counters(uint64_t* base) : base_(base) {}
+
+  void passed(unsigned slot, uint64_t packets, uint64_t bytes) {
+    add(kDropWords + slot * kSlotWords, packets);
+    add(kDropWords + slot * kSlotWords + 1, bytes);
+  }
+
+  void dropped(Drop reason, uint64_t packets = 1) { add(static_cast<size_t>(reason), packets); }
+
+  void droppedOf(unsigned slot, Drop reason, uint64_t packets = 1) {
+    dropped(reason, packets);
+    add(kDropWords + slot * kSlotWords + 2, packets);
+  }
+
+ private:
+  void add(size_t word, uint64_t amount) {
+    std::atomic_ref<uint64_t> counter(base_[word]);
+    counter.store(counter.load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
+  }
+
+  uint64_t* base_;
+};
+
+}  // namespace tuntap

@@ -1,0 +1,208 @@
+#include "datapath.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+namespace tuntap {
+
+namespace {
+
+OpenError enter(const std::string& path) {
+  const Fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid() || setns(fd.get(), CLONE_NEWNET) != 0) return {"namespace", errno};
+  return {};
+}
+
+/// Runs `body` in a network namespace, on a thread that ends with it, so that no other code of the process is ever in there.
+OpenError inNamespace(const std::string& path, const std::function<OpenError()>& body) {
+  if (path.empty()) return body();
+  OpenError result;
+  Thread visitor;
+  const int error = visitor.start("tun-open", [&] {
+    result = enter(path);
+    if (!result) result = body();
+  });
+  if (error != 0) return {"thread", error};
+  visitor.join();
+  return result;
+}
+
+}  // namespace
+
+Datapath::Datapath(DatapathOptions options, std::function<void()> wake) : options_(std::move(options)), events_(std::move(wake)) {}
+
+OpenError Datapath::open() {
+  if (const OpenError error = openDescriptors()) {
+    queues_.clear();
+    return error;
+  }
+  const OpenError error = startThreads();
+  if (error) {
+    stop();
+    queues_.clear();
+  }
+  return error;
+}
+
+OpenError Datapath::openDescriptors() {
+  wakeFd_ = Fd(eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  if (!wakeFd_.valid()) return {"eventfd", errno};
+  if (const OpenError error = inNamespace(options_.deviceNamespace, [this] { return openTuns(); })) return error;
+  return inNamespace(options_.socketNamespace, [this] { return openSockets(); });
+}
+
+/// A device that exists already has been made with one queue or with several, and takes no other: one queue works with both.
+OpenError Datapath::openTuns() {
+  for (unsigned i = 0; i < options_.queues; ++i) {
+    auto queue = std::make_unique<Queue>();
+    OpenError error = queue->tun.open(options_.device, options_.queues > 1, options_.tun);
+    if (error.error == EINVAL && i == 0) {
+      const bool several = options_.queues == 1;
+      error = queue->tun.open(options_.device, several, options_.tun);
+      options_.queues = 1;
+    }
+    if (error) return error;
+    queues_.push_back(std::move(queue));
+  }
+  return {};
+}
+
+OpenError Datapath::openSockets() {
+  for (auto& queue : queues_) {
+    const uint16_t port = queue == queues_[0] ? options_.port : queues_[0]->udp.port();
+    if (const OpenError error = queue->udp.open(options_.address, port, queues_.size() > 1, options_.udp)) return error;
+  }
+  return {};
+}
+
+OpenError Datapath::startThreads() {
+  for (unsigned i = 0; i < queues_.size(); ++i) {
+    Queue& queue = *queues_[i];
+    const LoopParts parts{queue.tun, queue.udp, tables_, events_, stopping_, options_.limits, i};
+    uint64_t* counters = options_.counters + 2 * i * Counters::kWords;
+    queue.send = std::make_unique<SendLoop>(parts, Counters(counters), wakeFd_.get());
+    queue.receive = std::make_unique<ReceiveLoop>(parts, Counters(counters + Counters::kWords));
+    char name[16];
+    std::snprintf(name, sizeof name, "tun-send-%u", i % 10);
+    if (const int error = queue.sender.start(name, [&queue] { queue.send->run(); })) return {"thread", error};
+    std::snprintf(name, sizeof name, "tun-receive-%u", i % 10);
+    if (const int error = queue.receiver.start(name, [&queue] { queue.receive->run(); })) return {"thread", error};
+  }
+  return {};
+}
+
+void Datapath::stop() {
+  stopping_.store(true);
+  const uint64_t one = 1;
+  if (wakeFd_.valid() && ::write(wakeFd_.get(), &one, sizeof one) < 0) {
+    // Full: it is readable already, which is all that is needed.
+  }
+  for (auto& queue : queues_) queue->udp.shutdown();
+  for (auto& queue : queues_) {
+    queue->sender.join();
+    queue->receiver.join();
+  }
+}
+
+uint16_t Datapath::port() const { return queues_[0]->udp.port(); }
+
+bool Datapath::setPeer(unsigned slot, const std::string& address, uint16_t port) {
+  Endpoint to;
+  if (!address.empty()) {
+    if (!Endpoint::parse(address, port, AF_INET6)) return false;
+    to = Endpoint::parse(address, port, queues_[0]->udp.family()).value_or(Endpoint{});
+  }
+  Peer& peer = tables_.addPeer(slot);
+  peer.endpoint.store(to);
+  greet(peer);
+  return true;
+}
+
+void Datapath::removePeer(unsigned slot) {
+  tables_.removePeer(slot);
+  tables_.grace.reclaim();
+}
+
+bool Datapath::setRoutes(const std::vector<RouteRange>& ranges) {
+  if (!RouteTable::valid(ranges)) return false;
+  tables_.setRoutes(ranges);
+  tables_.grace.reclaim();
+  return true;
+}
+
+Session* Datapath::sessionOf(const Peer& peer, uint32_t receiveIndex) {
+  for (Session* session : peer.sessions)
+    if (session->receiveIndex == receiveIndex) return session;
+  return nullptr;
+}
+
+const char* Datapath::setKeys(unsigned slot, const std::vector<SessionKeys>& keys) {
+  Peer* peer = tables_.peer(slot);
+  if (peer == nullptr) return "the peer is unknown: setPeer comes first";
+  std::vector<std::unique_ptr<Session>> made;
+  Session* sending = nullptr;
+  for (const SessionKeys& key : keys) {
+    Session* session = sessionOf(*peer, key.receiveIndex);
+    if (session == nullptr) {
+      if (tables_.session(key.receiveIndex) != nullptr) return "a receive index belongs to another peer";
+      made.push_back(std::make_unique<Session>(*peer, key));
+      session = made.back().get();
+      if (!session->initReceive(key, queueCount())) return "the cipher library refused a key";
+    }
+    if (!key.send) continue;
+    if (!session->initSend(key, queueCount())) return "the cipher library refused a key";
+    sending = session;
+  }
+
+  // First what arrives can be opened, then what departs changes, then what is old goes: nothing is lost in between.
+  for (auto& session : made) tables_.addSession(*peer, std::move(session));
+  peer->sending.store(sending);
+  const std::vector<Session*> present = peer->sessions;
+  for (Session* session : present) {
+    const bool wanted = std::any_of(keys.begin(), keys.end(), [&](const auto& key) { return key.receiveIndex == session->receiveIndex; });
+    if (!wanted) tables_.removeSession(*session);
+  }
+  tables_.grace.reclaim();
+  greet(*peer);
+  return nullptr;
+}
+
+/// An empty packet under a key that is new for sending, as soon as there is somewhere to send it: the other side then knows that the
+/// key can be used.
+void Datapath::greet(Peer& peer) {
+  Session* session = peer.sending.load();
+  const Endpoint to = peer.endpoint.load();
+  if (session == nullptr || session->keepaliveSent || !to.known()) return;
+  SendLane& lane = session->lanes[kControlLane];
+  uint8_t datagram[kOverheadBytes];
+  uint8_t nonce[kNonceBytes];
+  const uint64_t counter = lane.counter++;
+  Aead::nonceOf(kControlLane, counter, nonce);
+  DatagramHeader{DatagramType::packet, kControlLane, session->sendIndex, counter}.encode(datagram);
+  if (!lane.aead.seal(nonce, datagram, kHeaderBytes, datagram, 0, datagram + kHeaderBytes)) return;
+  session->keepaliveSent = queues_[0]->udp.sendNow(datagram, sizeof datagram, to);
+}
+
+void Datapath::collect(const std::function<void(const PeerEvents&)>& visit) {
+  tables_.grace.reclaim();
+  events_.collect([&](unsigned slot) {
+    Peer* peer = tables_.peer(slot);
+    if (peer == nullptr) return;
+    const uint32_t marks = peer->events.exchange(0);
+    PeerEvents events{slot, (marks & EventBox::keyWanted) != 0, (marks & EventBox::rekeyDue) != 0, (marks & EventBox::roamed) != 0, {}, {}};
+    if (events.roamed) events.endpoint = peer->endpoint.load();
+    for (Session* session : peer->sessions) {
+      if (session->confirmedReported || !session->confirmed.load()) continue;
+      session->confirmedReported = true;
+      events.confirmed.push_back(session->receiveIndex);
+    }
+    visit(events);
+  });
+}
+
+}  // namespace tuntap

@@ -1,0 +1,56 @@
+#include "joiner.h"
+
+#include <cstring>
+
+namespace tuntap {
+
+bool Joiner::add(const Session& session, unsigned lane, const Slice& slice) {
+  bool written = true;
+  if (count_ > 0 && !continues(session, lane, slice)) written = flush();
+  if (count_ == 0) {
+    session_ = &session;
+    lane_ = lane;
+    first_ = slice;
+  }
+  parts_[2 + count_++] = {const_cast<uint8_t*>(slice.payload), slice.length};
+  const bool last = slice.desc.index + 1u == slice.plan.count;
+  if (last || count_ == kMaxJoined) written = flush() && written;
+  return written;
+}
+
+bool Joiner::addWhole(const uint8_t* packet, size_t length) {
+  const bool written = flush();
+  const VnetHeader plain{};
+  return write(plain, packet, length) && written;
+}
+
+/// The headers must agree to the last byte, so that one check of source and destination speaks for the whole.
+bool Joiner::continues(const Session& session, unsigned lane, const Slice& slice) const {
+  return session_ == &session && lane_ == lane && slice.desc.index == first_.desc.index + count_ &&
+         slice.desc.samePacket(first_.desc) && std::memcmp(slice.header, first_.header, first_.plan.headerLength) == 0;
+}
+
+bool Joiner::flush() {
+  if (count_ == 0) return true;
+  VnetHeader vnet{kVnetNeedsCsum, kGsoNone, first_.plan.headerLength, 0, first_.desc.csumStart, first_.desc.csumOffset};
+  if (count_ > 1) {
+    vnet.gsoType = first_.desc.gsoType;
+    vnet.gsoSize = first_.plan.gsoSize;
+  }
+  if (count_ == first_.plan.count) return write(vnet, first_.header, first_.plan.headerLength);
+
+  uint8_t header[256];
+  std::memcpy(header, first_.header, first_.plan.headerLength);
+  trimHeaders(header, first_.ip, first_.plan, first_.desc.index, count_);
+  return write(vnet, header, first_.plan.headerLength);
+}
+
+bool Joiner::write(const VnetHeader& vnet, const uint8_t* header, size_t headerLength) {
+  parts_[0] = {const_cast<VnetHeader*>(&vnet), sizeof vnet};
+  parts_[1] = {const_cast<uint8_t*>(header), headerLength};
+  const int parts = static_cast<int>(2 + count_);
+  count_ = 0;
+  return tun_.write(parts_.data(), parts);
+}
+
+}  // namespace tuntap

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "counters.h"
+#include "event_box.h"
+#include "tables.h"
+#include "tun_queue.h"
+#include "udp_socket.h"
+
+namespace tuntap {
+
+struct Limits {
+  uint64_t rekeyAfter = kRekeyAfterPackets;
+  uint64_t rejectAfter = kRejectAfterPackets;
+};
+
+/// What both loops of a queue work with; owned by the Datapath, which outlives them.
+struct LoopParts {
+  TunQueue& tun;
+  UdpSocket& udp;
+  Tables& tables;
+  EventBox& events;
+  const std::atomic<bool>& stopping;
+  Limits limits;
+  unsigned queue;  // also the lane of what it sends
+};
+
+}  // namespace tuntap

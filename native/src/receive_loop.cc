@@ -1,0 +1,161 @@
+#include "receive_loop.h"
+
+#include <errno.h>
+#include <netinet/udp.h>
+
+#include <cstring>
+
+#include "clock.h"
+
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
+namespace tuntap {
+
+namespace {
+
+/// The size of the datagrams in a message; the last may be shorter. The kernel says so only when there is more than one.
+size_t datagramBytes(const msghdr& message, size_t length) {
+  for (cmsghdr* at = CMSG_FIRSTHDR(&message); at != nullptr; at = CMSG_NXTHDR(const_cast<msghdr*>(&message), at)) {
+    if (at->cmsg_level != IPPROTO_UDP || at->cmsg_type != UDP_GRO) continue;
+    int size = 0;
+    std::memcpy(&size, CMSG_DATA(at), sizeof size);
+    if (size > 0) return static_cast<size_t>(size);
+  }
+  return length;
+}
+
+/// Errors that speak of one datagram or of a bad moment; the socket goes on.
+bool passing(int error) {
+  return error == EINTR || error == EAGAIN || error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH ||
+         error == ENETDOWN || error == ENOBUFS || error == ENOMEM || error == EMSGSIZE || error == EPROTO;
+}
+
+}  // namespace
+
+ReceiveLoop::ReceiveLoop(LoopParts parts, Counters counters) : parts_(parts), counters_(counters), joiner_(parts.tun) {
+  for (size_t i = 0; i < kReceiveSlots; ++i) {
+    vectors_[i] = {&area_[i * kReceiveSlotBytes], kReceiveSlotBytes};
+    messages_[i].msg_hdr.msg_name = &senders_[i];
+    messages_[i].msg_hdr.msg_iov = &vectors_[i];
+    messages_[i].msg_hdr.msg_iovlen = 1;
+    messages_[i].msg_hdr.msg_control = controls_[i].bytes;
+  }
+}
+
+void ReceiveLoop::run() {
+  while (!broken_ && !parts_.stopping.load(std::memory_order_relaxed)) receiveBatch();
+}
+
+/// Waits for the first message outside of the tables' grace period. A packet whose end has not come yet is worth a second look at the
+/// socket: the sender hands all of it to its kernel in one call.
+void ReceiveLoop::receiveBatch() {
+  const unsigned seat = 2 * parts_.queue + 1;
+  size_t used = 0;
+  int got = receive(0, MSG_WAITFORONE);
+  parts_.tables.grace.enter(seat);
+  while (got > 0) {
+    for (const size_t end = used + static_cast<size_t>(got); used < end; ++used)
+      takeMessage(messages_[used], &area_[used * kReceiveSlotBytes]);
+    if (!joiner_.waiting() || used == kReceiveSlots) break;
+    got = receive(used, MSG_DONTWAIT);
+  }
+  if (!joiner_.flush()) counters_.dropped(Drop::rxQueue);
+  if (parts_.tables.grace.leave(seat)) parts_.events.poke();
+}
+
+int ReceiveLoop::receive(size_t firstSlot, int flags) {
+  for (size_t i = firstSlot; i < kReceiveSlots; ++i) {
+    messages_[i].msg_hdr.msg_namelen = sizeof senders_[i];
+    messages_[i].msg_hdr.msg_controllen = sizeof controls_[i].bytes;
+  }
+  const int got = recvmmsg(parts_.udp.fd(), &messages_[firstSlot], static_cast<unsigned>(kReceiveSlots - firstSlot), flags, nullptr);
+  if (got < 0 && !passing(errno)) {
+    broken_ = true;
+    parts_.events.fail(EventBox::Failure::socket, errno);
+  }
+  return got;
+}
+
+void ReceiveLoop::takeMessage(const mmsghdr& message, uint8_t* data) {
+  const size_t length = message.msg_len;
+  if (length == 0) {
+    if (!parts_.stopping.load(std::memory_order_relaxed)) counters_.dropped(Drop::rxMalformed);
+    return;
+  }
+  const size_t each = datagramBytes(message.msg_hdr, length);
+  const Endpoint from =
+      Endpoint::fromKernel(*static_cast<const sockaddr_in6*>(message.msg_hdr.msg_name), message.msg_hdr.msg_namelen);
+  for (size_t offset = 0; offset < length; offset += each) takeDatagram(data + offset, std::min(each, length - offset), from);
+}
+
+void ReceiveLoop::takeDatagram(uint8_t* data, size_t length, const Endpoint& from) {
+  const auto header = DatagramHeader::decode(data, length);
+  if (!header) return counters_.dropped(Drop::rxMalformed);
+  Session* session = parts_.tables.session(header->index);
+  if (session == nullptr) return counters_.dropped(Drop::rxNoKey);
+  const unsigned slot = session->peer.slot;
+  if (header->counter >= kRejectAfterPackets) return counters_.droppedOf(slot, Drop::rxReplayed);
+  const ReplayWindow* seen = session->window(header->lane);
+  if (seen != nullptr && seen->stale(header->counter)) return counters_.droppedOf(slot, Drop::rxReplayed);
+
+  uint8_t nonce[kNonceBytes];
+  Aead::nonceOf(header->lane, header->counter, nonce);
+  const size_t bodyLength = length - kOverheadBytes;
+  if (!session->openers[parts_.queue].open(nonce, data, kHeaderBytes, data + kHeaderBytes, bodyLength))
+    return counters_.droppedOf(slot, Drop::rxForged);
+
+  ReplayWindow* window = session->makeWindow(header->lane);
+  const auto mark = window == nullptr ? ReplayWindow::Mark::seen : window->mark(header->counter);
+  if (mark == ReplayWindow::Mark::seen) return counters_.droppedOf(slot, Drop::rxReplayed);
+  noteSender(*session, mark == ReplayWindow::Mark::newest, from);
+  takeBody(*session, *header, data + kHeaderBytes, bodyLength);
+}
+
+/// An authentic packet proves that the peer has the key, and where it is now; an old one that was held up says nothing of the latter.
+void ReceiveLoop::noteSender(Session& session, bool newest, const Endpoint& from) {
+  Peer& peer = session.peer;
+  if (!session.confirmed.load(std::memory_order_relaxed) && !session.confirmed.exchange(true))
+    parts_.events.raise(peer, EventBox::keyConfirmed);
+  if (!newest || !from.known() || peer.endpoint.load() == from) return;
+  if (!dueAgain(peer.nextRoam, kRoamInterval)) return;
+  peer.endpoint.store(from);
+  parts_.events.raise(peer, EventBox::roamed);
+}
+
+void ReceiveLoop::takeBody(Session& session, const DatagramHeader& header, const uint8_t* body, size_t length) {
+  const unsigned slot = session.peer.slot;
+  if (header.type == DatagramType::packet) {
+    if (length == 0) return;
+    Ipv4Header ip;
+    if (parseIp(body, length, ip) != IpVerdict::ipv4 || ip.totalLength != length) return counters_.droppedOf(slot, Drop::rxInner);
+    if (!allowed(session.peer, ip)) return;
+    counters_.passed(slot, 1, length);
+    refusedIf(session, joiner_.addWhole(body, length));
+    return;
+  }
+  const auto slice = parseSlice(body, length);
+  if (!slice) return counters_.droppedOf(slot, Drop::rxInner);
+  if (!allowed(session.peer, slice->ip)) return;
+  counters_.passed(slot, 1, length - kDescBytes);
+  refusedIf(session, joiner_.add(session, header.lane, *slice));
+}
+
+bool ReceiveLoop::allowed(const Peer& peer, const Ipv4Header& ip) {
+  if (parts_.tables.ownerOf(ip.source) != static_cast<int>(peer.slot)) {
+    counters_.droppedOf(peer.slot, Drop::rxSource);
+    return false;
+  }
+  if (parts_.tables.ownerOf(ip.destination) != 0) {
+    counters_.droppedOf(peer.slot, Drop::rxDestination);
+    return false;
+  }
+  return true;
+}
+
+void ReceiveLoop::refusedIf(const Session& session, bool written) {
+  if (!written) counters_.droppedOf(session.peer.slot, Drop::rxQueue);
+}
+
+}  // namespace tuntap

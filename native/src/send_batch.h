@@ -1,0 +1,63 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "constants.h"
+#include "udp_socket.h"
+
+namespace tuntap {
+
+/// Sealed datagrams on their way to the socket: one area that is filled from front to back and cut into runs.
+class SendBatch {
+ public:
+  /// With `segmentation` false every datagram is a run of its own.
+  void begin(bool segmentation) {
+    used_ = 0;
+    runs_ = 0;
+    segmentation_ = segmentation;
+  }
+
+  /// Where the next datagram of `length` bytes is to be written; null when the batch must be sent first.
+  uint8_t* reserve(size_t length) {
+    return used_ + length <= kArenaBytes && runs_ < kMaxRuns ? &arena_[used_] : nullptr;
+  }
+
+  /// Adds what was written to the place that reserve() gave.
+  void commit(size_t length, unsigned slot, const Endpoint& to, size_t innerBytes) {
+    uint8_t* data = &arena_[used_];
+    used_ += length;
+    if (!extends(length, slot, to)) {
+      list_[runs_++] = Run{to, data, static_cast<uint32_t>(length), static_cast<uint16_t>(length), 1, slot, 1, innerBytes, 0};
+      return;
+    }
+    Run& run = list_[runs_ - 1];
+    run.bytes += static_cast<uint32_t>(length);
+    run.datagrams++;
+    run.innerPackets++;
+    run.innerBytes += innerBytes;
+  }
+
+  size_t bytes() const { return used_; }
+  std::span<Run> runs() { return {list_.data(), runs_}; }
+
+ private:
+  /// All datagrams of a run have the size of the first, but the last may be shorter and then ends the run.
+  bool extends(size_t length, unsigned slot, const Endpoint& to) const {
+    if (!segmentation_ || runs_ == 0) return false;
+    const Run& run = list_[runs_ - 1];
+    return run.slot == slot && length <= run.datagramBytes && run.bytes == uint32_t{run.datagrams} * run.datagramBytes &&
+           run.datagrams < kMaxRunDatagrams && run.bytes + length <= kMaxRunBytes && run.to == to;
+  }
+
+  std::unique_ptr<uint8_t[]> arena_{new uint8_t[kArenaBytes]};
+  std::array<Run, kMaxRuns> list_;
+  size_t used_ = 0;
+  size_t runs_ = 0;
+  bool segmentation_ = true;
+};
+
+}  // namespace tuntap

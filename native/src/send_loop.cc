@@ -1,0 +1,176 @@
+#include "send_loop.h"
+
+#include <errno.h>
+#include <poll.h>
+
+#include <cstring>
+
+#include "clock.h"
+
+namespace tuntap {
+
+void SendLoop::run() {
+  const unsigned seat = 2 * parts_.queue;
+  while (!broken_ && !parts_.stopping.load(std::memory_order_relaxed)) {
+    parts_.tables.grace.enter(seat);
+    const bool more = fillBatch();
+    flush();
+    if (parts_.tables.grace.leave(seat)) parts_.events.poke();
+    if (!more && !broken_) waitForPackets();
+  }
+}
+
+/// False when the TUN is empty.
+bool SendLoop::fillBatch() {
+  batch_.begin(parts_.udp.features().segmentation);
+  uint8_t* packet = &buffer_[kHeadroom];
+  while (batch_.bytes() < kFlushBytes) {
+    VnetHeader vnet;
+    const ssize_t got = parts_.tun.read(packet - sizeof vnet, sizeof vnet + 65'536);
+    if (got < 0) {
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN) {
+        broken_ = true;
+        parts_.events.fail(EventBox::Failure::device, errno);
+      }
+      return false;
+    }
+    if (static_cast<size_t>(got) <= sizeof vnet) {
+      counters_.dropped(Drop::txMalformed);
+      continue;
+    }
+    // Copied: the description of the first slice will overwrite it.
+    std::memcpy(&vnet, packet - sizeof vnet, sizeof vnet);
+    forward(packet, static_cast<size_t>(got) - sizeof vnet, vnet);
+  }
+  return true;
+}
+
+void SendLoop::forward(uint8_t* packet, size_t length, const VnetHeader& vnet) {
+  Ipv4Header ip;
+  switch (parseIp(packet, length, ip)) {
+    case IpVerdict::malformed:
+      return counters_.dropped(Drop::txMalformed);
+    case IpVerdict::ipv6:
+      return counters_.dropped(Drop::txNoRoute);
+    case IpVerdict::ipv4:
+      break;
+  }
+  const int owner = parts_.tables.ownerOf(ip.destination);
+  if (owner <= 0) return counters_.dropped(Drop::txNoRoute);
+  if (parts_.tables.ownerOf(ip.source) != 0) return counters_.dropped(Drop::txSource);
+  Peer* peer = parts_.tables.peer(static_cast<unsigned>(owner));
+  if (peer == nullptr) return counters_.dropped(Drop::txNoKey);
+  toPeer(*peer, packet, ip, vnet);
+}
+
+void SendLoop::toPeer(Peer& peer, uint8_t* packet, const Ipv4Header& ip, const VnetHeader& vnet) {
+  Session* session = peer.sending.load();
+  if (session == nullptr) {
+    if (dueAgain(peer.nextKeyWanted, kKeyWantedInterval)) parts_.events.raise(peer, EventBox::keyWanted);
+    return counters_.droppedOf(peer.slot, Drop::txNoKey);
+  }
+  const Way way{peer, *session, peer.endpoint.load()};
+  if (!way.to.known()) return counters_.droppedOf(peer.slot, Drop::txNoKey);
+  if (vnet.gsoType == kGsoNone) return forwardWhole(way, packet, ip, vnet);
+
+  const auto plan =
+      planSlices(packet, ip.totalLength, ip, vnet.gsoType, vnet.flags & kVnetNeedsCsum, vnet.gsoSize, vnet.csumStart, vnet.csumOffset);
+  if (!plan) return counters_.droppedOf(peer.slot, Drop::txMalformed);
+  forwardSlices(way, packet, *plan, vnet);
+}
+
+/// A packet that fits the wire. When its checksum is still to be done, that stays so until it is in the other host's kernel.
+void SendLoop::forwardWhole(const Way& way, uint8_t* packet, const Ipv4Header& ip, const VnetHeader& vnet) {
+  const size_t length = ip.totalLength;
+  if ((vnet.flags & kVnetNeedsCsum) == 0) {
+    seal(way, DatagramType::packet, packet, length, length);
+    return;
+  }
+  if (vnet.csumStart < ip.headerLength || vnet.csumStart > 255 || vnet.csumOffset > 255 ||
+      size_t{vnet.csumStart} + vnet.csumOffset + 2 > length)
+    return counters_.droppedOf(way.peer.slot, Drop::txMalformed);
+  const SliceDesc desc{kGsoNone, kVnetNeedsCsum, 0, static_cast<uint8_t>(vnet.csumStart), static_cast<uint8_t>(vnet.csumOffset), 0, 0, 0};
+  desc.encode(packet - kDescBytes);
+  seal(way, DatagramType::slice, packet - kDescBytes, kDescBytes + length, length);
+}
+
+/// Each slice is sealed straight from where the kernel put it: its headers go into the bytes in front of it, which belong to slices
+/// that are sealed already.
+void SendLoop::forwardSlices(const Way& way, uint8_t* packet, const SlicePlan& plan, const VnetHeader& vnet) {
+  uint8_t header[256];
+  std::memcpy(header, packet, plan.headerLength);
+  SliceDesc desc{vnet.gsoType,
+                 kVnetNeedsCsum,
+                 plan.gsoSize,
+                 static_cast<uint8_t>(vnet.csumStart),
+                 static_cast<uint8_t>(vnet.csumOffset),
+                 plan.headerLength,
+                 0,
+                 nextSuperId_++};
+  for (uint32_t i = 0; i < plan.count; ++i) {
+    const uint32_t slice = plan.sliceBytes(i);
+    uint8_t* plain = packet + static_cast<size_t>(i) * plan.gsoSize - kDescBytes;
+    std::memcpy(plain + kDescBytes, header, plan.headerLength);
+    desc.index = static_cast<uint16_t>(i);
+    desc.encode(plain);
+    const size_t inner = size_t{plan.headerLength} + slice;
+    if (!seal(way, DatagramType::slice, plain, kDescBytes + inner, inner)) return;
+  }
+}
+
+/// False when the key is used up; the drop is counted.
+bool SendLoop::seal(const Way& way, DatagramType type, const uint8_t* plain, size_t length, size_t innerBytes) {
+  SendLane& lane = way.session.lanes[parts_.queue];
+  if (lane.counter >= parts_.limits.rejectAfter) {
+    counters_.droppedOf(way.peer.slot, Drop::txExhausted);
+    return false;
+  }
+  const size_t total = kOverheadBytes + length;
+  if (total > kMaxRunBytes) {
+    counters_.droppedOf(way.peer.slot, Drop::txMalformed);
+    return false;
+  }
+  uint8_t* out = batch_.reserve(total);
+  if (out == nullptr) {
+    flush();
+    out = batch_.reserve(total);
+  }
+  const uint64_t counter = lane.counter++;
+  uint8_t nonce[kNonceBytes];
+  Aead::nonceOf(static_cast<uint8_t>(parts_.queue), counter, nonce);
+  DatagramHeader{type, static_cast<uint8_t>(parts_.queue), way.session.sendIndex, counter}.encode(out);
+  if (!lane.aead.seal(nonce, out, kHeaderBytes, plain, length, out + kHeaderBytes)) {
+    counters_.droppedOf(way.peer.slot, Drop::txQueue);
+    return false;
+  }
+  batch_.commit(total, way.peer.slot, way.to, innerBytes);
+  if (counter + 1 >= parts_.limits.rekeyAfter && !way.session.rekeyAsked.exchange(true))
+    parts_.events.raise(way.peer, EventBox::rekeyDue);
+  return true;
+}
+
+void SendLoop::flush() {
+  const auto runs = batch_.runs();
+  if (runs.empty()) return;
+  parts_.udp.send(runs);
+  for (const Run& run : runs) {
+    if (run.refused != 0) counters_.droppedOf(run.slot, Drop::txQueue, run.refused);
+    // Sizes within a run are equal but for the last, so a part of a run is counted by its share.
+    if (run.refused < run.datagrams) {
+      const uint64_t sent = run.innerPackets - run.refused;
+      counters_.passed(run.slot, sent, run.innerBytes * sent / run.innerPackets);
+    }
+  }
+  batch_.begin(parts_.udp.features().segmentation);
+}
+
+void SendLoop::waitForPackets() {
+  pollfd ready[2] = {{parts_.tun.fd(), POLLIN, 0}, {wakeFd_, POLLIN, 0}};
+  if (poll(ready, 2, -1) > 0 && (ready[0].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) {
+    broken_ = true;
+    parts_.events.fail(EventBox::Failure::device, ENODEV);
+  }
+}
+
+}  // namespace tuntap

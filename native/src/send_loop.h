@@ -1,0 +1,56 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "parts.h"
+#include "segment.h"
+#include "send_batch.h"
+
+namespace tuntap {
+
+/// The way out. One thread per queue:
+///   1. read     one packet, up to 64 KiB, from the TUN
+///   2. look up  the owner of its destination, and check that its source is ours
+///   3. cut      into slices that fit the wire, when it is larger
+///   4. seal     each into the send area
+///   5. send     runs of datagrams, once 64 KiB are sealed or the TUN is empty
+class SendLoop {
+ public:
+  SendLoop(LoopParts parts, Counters counters, int wakeFd) : parts_(parts), counters_(counters), wakeFd_(wakeFd) {}
+
+  /// Until `stopping`, and woken by `wakeFd`.
+  void run();
+
+ private:
+  /// Where a packet goes and what seals it.
+  struct Way {
+    Peer& peer;
+    Session& session;
+    Endpoint to;
+  };
+
+  bool fillBatch();
+  void forward(uint8_t* packet, size_t length, const VnetHeader& vnet);
+  void forwardWhole(const Way& way, uint8_t* packet, const Ipv4Header& ip, const VnetHeader& vnet);
+  void forwardSlices(const Way& way, uint8_t* packet, const SlicePlan& plan, const VnetHeader& vnet);
+  void toPeer(Peer& peer, uint8_t* packet, const Ipv4Header& ip, const VnetHeader& vnet);
+  bool seal(const Way& way, DatagramType type, const uint8_t* plain, size_t length, size_t innerBytes);
+  void flush();
+  void waitForPackets();
+
+  /// In front of a packet: the virtio-net header when it is read, the description when it is sealed.
+  static constexpr size_t kHeadroom = 64;
+  static_assert(kHeadroom >= sizeof(VnetHeader) && kHeadroom >= kDescBytes);
+
+  LoopParts parts_;
+  Counters counters_;
+  int wakeFd_;
+  bool broken_ = false;
+  uint16_t nextSuperId_ = 0;
+  SendBatch batch_;
+  alignas(kCacheLine) std::array<uint8_t, kHeadroom + 65'536 + 64> buffer_{};
+};
+
+}  // namespace tuntap

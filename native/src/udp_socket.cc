@@ -1,0 +1,136 @@
+#include "udp_socket.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "constants.h"
+
+#ifndef UDP_SEGMENT
+#define UDP_SEGMENT 103
+#endif
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
+namespace tuntap {
+
+namespace {
+
+bool set(int fd, int level, int name, int value) { return setsockopt(fd, level, name, &value, sizeof value) == 0; }
+
+void setBuffer(int fd, int forced, int ordinary, int bytes) {
+  if (!set(fd, SOL_SOCKET, forced, bytes)) set(fd, SOL_SOCKET, ordinary, bytes);
+}
+
+struct alignas(cmsghdr) SegmentControl {
+  uint8_t bytes[CMSG_SPACE(sizeof(uint16_t))];
+};
+
+void describe(const Run& run, msghdr& message, iovec& part, SegmentControl& control) {
+  part = {run.data, run.bytes};
+  message = {};
+  message.msg_name = const_cast<uint8_t*>(run.to.bytes);
+  message.msg_namelen = run.to.length;
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (run.datagrams <= 1) return;
+  message.msg_control = control.bytes;
+  message.msg_controllen = sizeof control.bytes;
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = IPPROTO_UDP;
+  header->cmsg_type = UDP_SEGMENT;
+  header->cmsg_len = CMSG_LEN(sizeof(uint16_t));
+  std::memcpy(CMSG_DATA(header), &run.datagramBytes, sizeof run.datagramBytes);
+}
+
+}  // namespace
+
+OpenError UdpSocket::open(const std::string& address, uint16_t port, bool shared, UdpFeatures wanted) {
+  family_ = address.find(':') == std::string::npos ? AF_INET : AF_INET6;
+  Fd fd(::socket(family_, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  std::string bound = address;
+  if (!fd.valid() && errno == EAFNOSUPPORT && address == "::") {
+    family_ = AF_INET;
+    bound = "0.0.0.0";
+    fd = Fd(::socket(family_, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  }
+  if (!fd.valid()) return {"udp-socket", errno};
+
+  if (family_ == AF_INET6) set(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, bound == "::" ? 0 : 1);
+  if (shared && !set(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1)) return {"udp-socket", errno};
+  setBuffer(fd.get(), SO_RCVBUFFORCE, SO_RCVBUF, kReceiveBufferBytes);
+  setBuffer(fd.get(), SO_SNDBUFFORCE, SO_SNDBUF, kSendBufferBytes);
+  const timeval patience{0, kSendTimeoutMicroseconds};
+  setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+
+  // Do not fragment on the way, but cut here what is larger than the path is known to carry: slow beats a black hole.
+  set(fd.get(), IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT);
+  if (family_ == AF_INET6) set(fd.get(), IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_WANT);
+
+  int probe = 0;
+  socklen_t probeLength = sizeof probe;
+  segmentation_ = wanted.segmentation && getsockopt(fd.get(), IPPROTO_UDP, UDP_SEGMENT, &probe, &probeLength) == 0;
+  coalescing_ = wanted.coalescing && set(fd.get(), IPPROTO_UDP, UDP_GRO, 1);
+
+  const auto local = Endpoint::parse(bound, port, family_);
+  if (!local) return {"udp-address", EINVAL};
+  if (bind(fd.get(), local->address(), local->length) != 0) return {"udp-bind", errno};
+  sockaddr_in6 actual{};
+  socklen_t actualLength = sizeof actual;
+  if (getsockname(fd.get(), reinterpret_cast<sockaddr*>(&actual), &actualLength) != 0) return {"udp-bind", errno};
+  port_ = ntohs(actual.sin6_port);
+  fd_ = std::move(fd);
+  return {};
+}
+
+void UdpSocket::send(std::span<Run> runs) {
+  std::array<mmsghdr, kMaxRuns> messages;
+  std::array<iovec, kMaxRuns> parts;
+  std::array<SegmentControl, kMaxRuns> controls;
+  for (size_t i = 0; i < runs.size(); ++i) {
+    runs[i].refused = 0;
+    describe(runs[i], messages[i].msg_hdr, parts[i], controls[i]);
+  }
+
+  for (size_t done = 0; done < runs.size();) {
+    const int sent = sendmmsg(fd_.get(), &messages[done], static_cast<unsigned>(runs.size() - done), 0);
+    if (sent > 0) {
+      done += static_cast<size_t>(sent);
+      continue;
+    }
+    if (sent < 0 && errno == EINTR) continue;
+    Run& run = runs[done++];
+    // EIO: the device cannot fill in checksums, so no run will ever pass. EINVAL, EMSGSIZE: this one is larger than the path.
+    const bool cut = run.datagrams > 1 && (errno == EIO || errno == EINVAL || errno == EMSGSIZE);
+    if (cut && errno == EIO) segmentation_.store(false, std::memory_order_relaxed);
+    run.refused = cut ? sendSingly(run) : run.datagrams;
+  }
+}
+
+uint16_t UdpSocket::sendSingly(const Run& run) {
+  uint16_t refused = 0;
+  for (uint32_t offset = 0; offset < run.bytes; offset += run.datagramBytes) {
+    const size_t length = std::min<size_t>(run.datagramBytes, run.bytes - offset);
+    ssize_t sent;
+    do {
+      sent = sendto(fd_.get(), run.data + offset, length, 0, run.to.address(), run.to.length);
+    } while (sent < 0 && errno == EINTR);
+    if (sent < 0) ++refused;
+  }
+  return refused;
+}
+
+bool UdpSocket::sendNow(const uint8_t* data, size_t length, const Endpoint& to) const {
+  return sendto(fd_.get(), data, length, MSG_DONTWAIT, to.address(), to.length) >= 0;
+}
+
+void UdpSocket::shutdown() { ::shutdown(fd_.get(), SHUT_RDWR); }
+
+}  // namespace tuntap

@@ -1,0 +1,95 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "bytes.h"
+#include "constants.h"
+
+/// One datagram between two peers. Numbers are big-endian.
+///
+///    0      1      2      3      4                8                        16
+///    +------+------+------+------+----------------+------------------------+--------------//--------------+-----------+
+///    | type | lane |  0   |  0   | receiver index |        counter         |          ciphertext          | tag (16)  |
+///    +------+------+------+------+----------------+------------------------+--------------//--------------+-----------+
+///    |<------------------ in clear, authenticated ------------------------>|
+///
+/// The nonce is lane | 0 0 0 | counter. Inside the ciphertext:
+///   type 1: one IP packet, or nothing: a keepalive.
+///   type 2: a description (12 bytes), the headers of a packet that was larger than the wire, and one slice of its payload. Every
+///           such datagram stands alone: the receiver can make a valid IP packet of it, or join it with its neighbours.
+///
+///    0          1       2           4            5             6               7     8       10         12
+///    +----------+-------+-----------+------------+-------------+---------------+-----+-------+----------+
+///    | gso type | flags | gso size  | csum start | csum offset | header length |  0  | index | super id |
+///    +----------+-------+-----------+------------+-------------+---------------+-----+-------+----------+
+namespace tuntap {
+
+constexpr size_t kHeaderBytes = 16;
+constexpr size_t kDescBytes = 12;
+constexpr size_t kOverheadBytes = kHeaderBytes + kTagBytes;
+
+enum class DatagramType : uint8_t { packet = 1, slice = 2 };
+
+struct DatagramHeader {
+  DatagramType type;
+  uint8_t lane;
+  uint32_t index;
+  uint64_t counter;
+
+  void encode(uint8_t* out) const {
+    out[0] = static_cast<uint8_t>(type);
+    out[1] = lane;
+    out[2] = 0;
+    out[3] = 0;
+    storeBe32(out + 4, index);
+    storeBe64(out + 8, counter);
+  }
+
+  /// Nothing when the datagram is too short, of an unknown type, or carries bits that nobody has given a meaning.
+  static std::optional<DatagramHeader> decode(const uint8_t* data, size_t length) {
+    if (length < kOverheadBytes) return std::nullopt;
+    if (data[0] != 1 && data[0] != 2) return std::nullopt;
+    if (data[1] >= kLanes || data[2] != 0 || data[3] != 0) return std::nullopt;
+    return DatagramHeader{static_cast<DatagramType>(data[0]), data[1], loadBe32(data + 4), loadBe64(data + 8)};
+  }
+};
+
+/// How a packet was cut: the fields of the virtio-net header that a receiver needs to join it again.
+struct SliceDesc {
+  uint8_t gsoType;
+  uint8_t flags;
+  uint16_t gsoSize;
+  uint8_t csumStart;
+  uint8_t csumOffset;
+  /// Bytes of IP and transport header in front of the payload; 0 when the packet is whole.
+  uint8_t headerLength;
+  uint16_t index;
+  uint16_t superId;
+
+  void encode(uint8_t* out) const {
+    out[0] = gsoType;
+    out[1] = flags;
+    storeBe16(out + 2, gsoSize);
+    out[4] = csumStart;
+    out[5] = csumOffset;
+    out[6] = headerLength;
+    out[7] = 0;
+    storeBe16(out + 8, index);
+    storeBe16(out + 10, superId);
+  }
+
+  static std::optional<SliceDesc> decode(const uint8_t* data, size_t length) {
+    if (length < kDescBytes || data[7] != 0) return std::nullopt;
+    return SliceDesc{data[0], data[1], loadBe16(data + 2), data[4], data[5], data[6], loadBe16(data + 8), loadBe16(data + 10)};
+  }
+
+  /// True for two slices of one packet, whatever their places in it.
+  bool samePacket(const SliceDesc& other) const {
+    return gsoType == other.gsoType && flags == other.flags && gsoSize == other.gsoSize && csumStart == other.csumStart &&
+           csumOffset == other.csumOffset && headerLength == other.headerLength && superId == other.superId;
+  }
+};
+
+}  // namespace tuntap
