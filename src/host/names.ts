@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { quote } from '../core/address.ts';
 import type { EndpointId } from '../core/ids.ts';
-import { HostError } from '../ports/host.ts';
+import { ENDPOINT_ID, HostError, INTERFACE_NAME, RESERVED_INTERFACES } from '../ports/host.ts';
 
 /**
  * By what the kernel's tables show which links and routes are Weft's, so that nothing else need be remembered.
@@ -33,7 +33,7 @@ export function aliasOf(endpoint: EndpointId): string {
 
 export function endpointOf(alias: string | undefined): EndpointId | undefined {
   const id = alias?.startsWith(ENDPOINT_ALIAS) ? alias.slice(ENDPOINT_ALIAS.length) : '';
-  return ENDPOINT.test(id) ? (id as EndpointId) : undefined;
+  return ENDPOINT_ID.test(id) ? (id as EndpointId) : undefined;
 }
 
 /**
@@ -47,21 +47,14 @@ export function macOf(address: number, end: 'sandbox' | 'host'): string {
   return bytes.map((byte) => byte.toString(16).padStart(2, '0')).join(':');
 }
 
-/** Ids go into an alias (at most 255 bytes) and into lines for `ip -batch`. */
-const ENDPOINT = /^[A-Za-z0-9][\w.:-]{0,127}$/;
-/** Narrower than dev_valid_name() of the kernel: what no tool stumbles over. 15 = IFNAMSIZ - 1. */
-const INTERFACE = /^[A-Za-z0-9_][\w.-]{0,14}$/;
-/** Entries of /proc/sys/net/ipv4/conf that are no link, and the link that is there before us. */
-const RESERVED: readonly string[] = ['all', 'default', 'lo'];
-
 export function checkEndpoint(endpoint: string): void {
-  if (!ENDPOINT.test(endpoint)) {
+  if (!ENDPOINT_ID.test(endpoint)) {
     throw new HostError('bad-request', `${quote(endpoint)} cannot be the id of an endpoint`);
   }
 }
 
 export function checkInterface(name: string): void {
-  if (!INTERFACE.test(name) || RESERVED.includes(name)) {
+  if (!INTERFACE_NAME.test(name) || RESERVED_INTERFACES.includes(name)) {
     throw new HostError(
       'bad-request',
       `${quote(name)} cannot be the name of an interface: use at most 15 letters, digits, dots, dashes and underscores`,

@@ -22,6 +22,13 @@ export interface Host {
   restore(): Promise<void>;
 }
 
+/** Endpoint ids become part of a link's alias (at most 255 bytes) and of lines for `ip`. */
+export const ENDPOINT_ID = /^[A-Za-z0-9][\w.:-]{0,127}$/;
+/** Narrower than dev_valid_name() of the kernel: what no tool stumbles over. 15 = IFNAMSIZ - 1. */
+export const INTERFACE_NAME = /^[A-Za-z0-9_][\w.-]{0,14}$/;
+/** Interface names that fit the pattern and are none: entries of /proc/sys/net/ipv4/conf that are no link, and the loopback. */
+export const RESERVED_INTERFACES: readonly string[] = ['all', 'default', 'lo'];
+
 export interface MeshPlan {
   /** Name of the TUN device. */
   readonly device: string;

@@ -1,6 +1,15 @@
 import { formatIpv4, parseAddressWithPrefix } from '../../core/address.ts';
 import type { EndpointId } from '../../core/ids.ts';
-import { type Host, HostError, type PluggedEndpoint, type PlugPlan, type Sandbox } from '../host.ts';
+import {
+  ENDPOINT_ID,
+  type Host,
+  HostError,
+  INTERFACE_NAME,
+  type PluggedEndpoint,
+  type PlugPlan,
+  RESERVED_INTERFACES,
+  type Sandbox,
+} from '../host.ts';
 
 /** A machine that is only a table: it outlives the hosts made on it, as a kernel outlives its daemons. */
 export interface MemoryMachine {
@@ -120,10 +129,8 @@ export function createMemoryHost({ tables }: MemoryMachine): Host {
     },
     async plug(plan) {
       const address = formatIpv4(parse(plan.address).address);
-      if (!/^[A-Za-z0-9][\w.:-]{0,127}$/.test(plan.endpoint)) throw bad(plan.endpoint);
-      if (plan.interface !== undefined && !/^[A-Za-z0-9_][\w.-]{0,14}$/.test(plan.interface)) {
-        throw bad(plan.interface);
-      }
+      if (!ENDPOINT_ID.test(plan.endpoint)) throw bad(plan.endpoint);
+      if (!isInterfaceName(plan.interface ?? 'eth0')) throw bad(String(plan.interface));
       const { name: sandbox, path: sandboxPath } = find(plan.sandbox);
       checkFree(address, plan.endpoint);
       if (tables.exposed.some((text) => text.startsWith(`${address}/`))) {
@@ -168,6 +175,10 @@ function parse(text: string) {
   const parsed = parseAddressWithPrefix(text);
   if (!parsed.ok) throw new HostError('bad-request', parsed.message);
   return parsed.value;
+}
+
+function isInterfaceName(text: string): boolean {
+  return INTERFACE_NAME.test(text) && !RESERVED_INTERFACES.includes(text);
 }
 
 function bad(text: string): HostError {
