@@ -1,6 +1,7 @@
 import { type IncomingMessage, request } from 'node:http';
 import type { Phase } from '../doors/control.ts';
 import type { Problem } from '../doors/errors.ts';
+import { ApiError, UnreachableError } from './errors.ts';
 
 /** One call each, over the daemon's unix socket. Rejects with ApiError (the daemon refused) or UnreachableError. */
 export interface Client {
@@ -8,25 +9,6 @@ export interface Client {
   post(path: string, body: object): Promise<unknown>;
   /** Like `post`; `onPhase` hears what the daemon does meanwhile. */
   postWithProgress(path: string, body: object, onPhase: (phase: Phase) => void): Promise<unknown>;
-}
-
-/** The daemon's own words: what happened and what to do. */
-export class ApiError extends Error {
-  readonly problem: Problem;
-  constructor(problem: Problem) {
-    super(problem.detail);
-    this.name = 'ApiError';
-    this.problem = problem;
-  }
-}
-
-export class UnreachableError extends Error {
-  readonly remedy: string;
-  constructor(message: string, remedy: string) {
-    super(message);
-    this.name = 'UnreachableError';
-    this.remedy = remedy;
-  }
 }
 
 const PROGRESS_TYPE = 'application/x-ndjson';
@@ -143,6 +125,7 @@ function unreachable(error: NodeJS.ErrnoException, socketPath: string): Unreacha
       return new UnreachableError(
         `no daemon listens on ${socketPath}`,
         'start it with `weft up`, or give the right socket with --socket or WEFT_SOCKET',
+        true,
       );
     case 'EACCES':
     case 'EPERM':

@@ -1,6 +1,8 @@
 import { type Config, OPTIONS, type Option, type OptionName, toConfig } from './options.ts';
 
 export const DEFAULT_CONFIG_FILE = '/etc/weft/weft.conf';
+/** Variables with another meaning: see readConfig and background.ts. */
+const NO_OPTIONS = ['WEFT_CONFIG', 'WEFT_READY_FD'];
 /** No configuration has a reason to be larger. */
 const MAX_FILE = 65_536;
 
@@ -159,7 +161,8 @@ function readEnvironment(env: ConfigSources['env']): { values: Values; notes: st
   const values: Values = new Map();
   const notes: string[] = [];
   for (const [name, value] of Object.entries(env)) {
-    if (!name.startsWith('WEFT_') || name === 'WEFT_CONFIG' || value === undefined || value === '') continue;
+    if (!name.startsWith('WEFT_') || NO_OPTIONS.includes(name) || value === undefined || value === '')
+      continue;
     const option = OPTIONS.find((one) => variableOf(one) === name);
     if (option === undefined) notes.push(unknown(name, OPTIONS.map(variableOf)).message);
     else add(values, option, value, name);

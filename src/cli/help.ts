@@ -1,0 +1,83 @@
+/** What stands under the options in each command's help: examples to act on first, then what to know. */
+export const HELP = {
+  weft: `
+Start here:
+  weft up                      on the first host: makes the mesh and prints the line for the next one
+  weft join wf1_…              on every other host: the line that was printed
+  weft attach blue             gives the network namespace "blue" an address
+  weft status                  how everything is
+
+Exit codes: 0 fine, 1 wrong usage or input, 2 no daemon, 3 the network is degraded.`,
+  up: `
+Examples:
+  weft up                              make a mesh over 10.32.0.0/12
+  weft up --range 10.96.0.0/12         the same over other addresses
+  weft up --advertise 203.0.113.7      tell the others to dial this address, e.g. of a port forwarding
+
+A host that was in a mesh before resumes it with the same addresses. Running it twice does no harm.
+TCP and UDP port 6783 must be open between the hosts. The log is weftd.log in the state folder.`,
+  join: `
+Examples:
+  weft join wf1_…                      the line that \`weft up\` or \`weft invite\` printed
+  weft join --token-file /root/token
+  ssh first weft invite --json | jq -r .token | weft join -
+
+With a file or standard input the token is in no shell history.`,
+  invite: `
+Examples:
+  weft invite                          one host, within a day
+  weft invite --uses 20 --ttl 1h       twenty hosts, within the hour
+
+Whoever has the line can join: hand it on as you would a password.`,
+  down: `
+Examples:
+  weft down
+
+Detaches every endpoint, removes links, routes and rules, and leaves the machine as it was. Keys and addresses
+stay in the state folder: \`weft up\` brings them back.`,
+  attach: `
+Examples:
+  weft attach blue                     a namespace of \`ip netns\`
+  weft attach /run/netns/blue          any namespace by path
+  weft attach 4711                     the namespace of a process
+  weft attach blue --ip 10.32.0.7 --name web
+
+Attaching the same sandbox again changes nothing and shows the address that it has.`,
+  detach: `
+Examples:
+  weft detach blue                     by sandbox
+  weft detach 10.32.0.7                by address
+  weft detach web                      by name, or by id (see \`weft ps\`)`,
+  expose: `
+Examples:
+  weft expose                          any free address
+  weft expose 10.32.0.9
+
+Programs on this host can then reach containers of all hosts, and be reached by them. \`weft hide\` undoes it.`,
+  hide: `
+Examples:
+  weft hide`,
+  status: `
+Examples:
+  weft status                          everything at a glance, warnings with what to do about them
+  weft status ipam                     who owns which addresses
+  weft status connections --json
+
+Exits with 3 when something is broken that needs you.`,
+  peers: `
+Examples:
+  weft peers
+  weft peers --json | jq -r '.peers[] | select(.state == "down") | .nickname'`,
+  ps: `
+Examples:
+  weft ps
+  weft ps --json | jq -r '.endpoints[].address'`,
+  version: `
+Examples:
+  weft version`,
+  completion: `
+Examples:
+  weft completion bash > /etc/bash_completion.d/weft
+  weft completion zsh  > /usr/local/share/zsh/site-functions/_weft
+  weft completion fish > ~/.config/fish/completions/weft.fish`,
+} as const;

@@ -1,0 +1,224 @@
+import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import * as commands from './commands.ts';
+import { completionFor, SHELLS, type Shell } from './completion.ts';
+import { CliError, describeError, EXIT } from './errors.ts';
+import { clean } from './format.ts';
+import { HELP } from './help.ts';
+import type { Io } from './io.ts';
+
+export interface CliParts {
+  /** Without the program's name. */
+  readonly argv: readonly string[];
+  readonly io: Io;
+  /** File that Node runs as `weftd`. */
+  readonly daemonMain: string;
+}
+
+/** Options of up and join that are the daemon's own: it checks them, and explains them in examples/weft.conf. */
+const DAEMON_OPTIONS: readonly (readonly [string, string])[] = [
+  ['--port <port>', 'TCP and UDP port for the other hosts (default: 6783)'],
+  ['--nickname <name>', 'what this host is called in status (default: its host name)'],
+  ['--listen <ip>', 'address to listen on (default: ::, which takes IPv4 and IPv6)'],
+  ['--advertise <host[:port]>', 'address that other hosts are told to dial; may be repeated'],
+  ['--device <name>', 'name of the network device (default: weft0)'],
+  ['--mtu <bytes>', 'largest packet of containers (default: what fits)'],
+  ['--log-level <level>', 'debug, info, warn or error (default: info)'],
+  ['--config <file>', "the daemon's configuration (default: /etc/weft/weft.conf)"],
+];
+
+type Values = Readonly<Record<string, string | readonly string[] | boolean | undefined>>;
+type Action = (
+  context: commands.Context,
+  args: readonly (string | undefined)[],
+  values: Values,
+) => Promise<commands.Answer>;
+
+/** Runs one command; resolves to the exit code and never rejects. */
+export async function runCli(parts: CliParts): Promise<number> {
+  const { io } = parts;
+  let code: number = EXIT.ok;
+  const program = createProgram(io, async (command, action) => {
+    const answer = await action(contextOf(command, parts), command.processedArgs, command.opts());
+    io.out(
+      command.optsWithGlobals().json === true ? `${JSON.stringify(answer.data, null, 2)}\n` : answer.text(),
+    );
+    code = (await answer.untilEnd) ?? answer.exit ?? EXIT.ok;
+  });
+  try {
+    await program.parseAsync([...parts.argv], { from: 'user' });
+    return code;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return EXIT.ok;
+      if (error.code === 'commander.help') return EXIT.usage;
+    }
+    const { text, exit } = describeError(
+      error instanceof CommanderError ? toUsageError(error) : error,
+      clean,
+    );
+    io.err(text);
+    return exit;
+  }
+}
+
+/** Commander says `error: …` and hints on further lines; ours is one line and a remedy. */
+function toUsageError(error: CommanderError): CliError {
+  const message = error.message
+    .replace(/^error: /, '')
+    .replace(/\n\(Did you mean (.+)\?\)/, ' (did you mean $1?)');
+  return new CliError(message, { remedy: 'see `weft help`, or `weft COMMAND --help`' });
+}
+
+type Run = (command: Command, action: Action) => Promise<void>;
+
+/** The whole command line. Building it does nothing else, so completion and tests can walk it. */
+export function createProgram(io: Io, run: Run): Command {
+  const program = new Command('weft')
+    .description('Joins container hosts into one encrypted network.')
+    .option('--json', 'print the data instead of text')
+    .option('--socket <path>', "the daemon's socket (default: $WEFT_SOCKET, or /run/weft/weft.sock)")
+    .option('--state <dir>', "the daemon's folder, for up and join (default: $WEFT_STATE, or /var/lib/weft)")
+    .addHelpText('after', HELP.weft)
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({ writeOut: io.out, writeErr: io.out, outputError: () => {} })
+    .exitOverride();
+
+  const add = (usage: string, description: string, help: string, action: Action): Command => {
+    const command = program.command(usage).description(description).addHelpText('after', help);
+    return command.action(() => run(command, action));
+  };
+
+  addStarting(add);
+  addEndpoints(add);
+  addShowing(add, program);
+  return program;
+}
+
+type Add = (usage: string, description: string, help: string, action: Action) => Command;
+
+function addStarting(add: Add): void {
+  withDaemonOptions(
+    add(
+      'up',
+      'start the daemon here, and make a mesh unless this host is in one',
+      HELP.up,
+      (context, _, { range }) => commands.up(context, typeof range === 'string' ? { range } : {}),
+    ).option('--range <cidr>', 'addresses of a mesh that is made here (default: 10.32.0.0/12)'),
+  );
+  withDaemonOptions(
+    add(
+      'join [token]',
+      'start the daemon here and join the mesh of a token',
+      HELP.join,
+      (context, [token], { tokenFile }) =>
+        commands.join(context, token, typeof tokenFile === 'string' ? { tokenFile } : {}),
+    ).option('--token-file <file>', 'read the token from a file'),
+  );
+  add('invite', 'print the line that lets another host in', HELP.invite, (context, _, values) =>
+    commands.invite(context, values as { ttl?: number; uses?: number }),
+  )
+    .addOption(
+      new Option('--ttl <time>', 'how long it lasts, e.g. 30m, 12h, 7d (default: 24h)').argParser(parseTtl),
+    )
+    .addOption(
+      new Option('--uses <number>', 'how many hosts may join with it (default: 1)').argParser(parseWhole),
+    );
+  add('down', 'take the network of this host down and end the daemon', HELP.down, (context) =>
+    commands.down(context),
+  );
+}
+
+function withDaemonOptions(command: Command): void {
+  for (const [flags, description] of DAEMON_OPTIONS) {
+    const option = new Option(flags, description);
+    if (flags.startsWith('--advertise')) {
+      option.argParser((value: string, before: readonly string[] | undefined) => [...(before ?? []), value]);
+    }
+    command.addOption(option);
+  }
+  command.option('--foreground', 'stay, and run the daemon in this terminal');
+}
+
+function addEndpoints(add: Add): void {
+  add(
+    'attach <sandbox>',
+    'give a network namespace or process an address',
+    HELP.attach,
+    (context, [sandbox = ''], values) =>
+      commands.attach(
+        context,
+        sandbox,
+        values as { ip?: string; interface?: string; name?: string; network?: string },
+      ),
+  )
+    .option('--ip <address>', 'wanted address (default: any free one)')
+    .option(
+      '--interface <name>',
+      'name of the interface inside (default: eth0, or weft0 where that is taken)',
+    )
+    .option('--name <name>', 'what to call the endpoint')
+    .option('--network <name>', 'network that it is in (default: weft)');
+  add('detach <endpoint>', 'take the address away again', HELP.detach, (context, [endpoint = '']) =>
+    commands.detach(context, endpoint),
+  );
+  add('expose [ip]', 'give this host itself an address', HELP.expose, (context, [ip]) =>
+    commands.expose(context, ip),
+  );
+  add('hide', 'take this host’s own addresses away again', HELP.hide, (context) => commands.hide(context));
+}
+
+function addShowing(add: Add, program: Command): void {
+  add('status', 'show how this host and its mesh are', HELP.status, (context, [section]) =>
+    commands.status(context, section as commands.Section | undefined),
+  ).addArgument(new Argument('[section]', 'one part of it').choices(commands.SECTIONS));
+  add('peers', 'list the other hosts', HELP.peers, (context) => commands.peers(context));
+  add('ps', 'list what is attached here', HELP.ps, (context) => commands.ps(context));
+  add('version', 'show the versions of weft and of the daemon', HELP.version, (context) =>
+    commands.version(context),
+  );
+  add('completion', 'print a completion script for a shell', HELP.completion, async (_, [shell]) => {
+    const script = completionFor(shell as Shell, program);
+    return commands.answer({ shell, script }, () => script);
+  }).addArgument(new Argument('<shell>', 'your shell').choices(SHELLS));
+}
+
+const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
+
+function parseTtl(text: string): number {
+  const [, amount, unit = 's'] = /^([1-9][0-9]{0,6})([smhd])$/.exec(text) ?? [];
+  if (amount === undefined) throw new InvalidArgumentError('Write a number and s, m, h or d, e.g. 12h.');
+  return Number(amount) * (UNITS[unit] ?? 1);
+}
+
+function parseWhole(text: string): number {
+  if (!/^[1-9][0-9]{0,6}$/.test(text))
+    throw new InvalidArgumentError('Write a whole number from 1 to 10000.');
+  return Number(text);
+}
+
+const DEFAULT_SOCKET = '/run/weft/weft.sock';
+
+/** Environment and options of the command and of weft. The daemon gets the socket in any case, so that both mean the same one. */
+function contextOf(command: Command, { io, daemonMain }: CliParts): commands.Context {
+  const global = command.optsWithGlobals() as Values;
+  const given = (name: string) => (typeof global[name] === 'string' ? (global[name] as string) : undefined);
+  const socket = given('socket') ?? (io.env.WEFT_SOCKET || DEFAULT_SOCKET);
+  const names = ['state', 'range', ...DAEMON_OPTIONS.map(([flags]) => flags.slice(2, flags.indexOf(' ')))];
+  const flags = [`--socket=${socket}`];
+  const configured: string[] = [];
+  for (const name of names) {
+    const value = global[name.replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())];
+    if (value === undefined || typeof value === 'boolean') continue;
+    for (const one of [value].flat()) flags.push(`--${name}=${one}`);
+    if (name !== 'range') configured.push(`--${name}`);
+  }
+  const own = ['WEFT_STATE', 'WEFT_SOCKET', 'WEFT_CONFIG'].some((name) => io.env[name]);
+  const system =
+    !own && [given('state'), given('socket'), given('config')].every((value) => value === undefined);
+  return {
+    io,
+    socket,
+    foreground: global.foreground === true,
+    daemon: { main: daemonMain, flags, configured, system },
+  };
+}

@@ -1,0 +1,95 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { extname, join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { CliError } from './errors.ts';
+
+/** How to start a daemon. */
+export interface DaemonParts {
+  /** File that Node runs as `weftd`. */
+  readonly main: string;
+  /** Options for it, `--name=value`. */
+  readonly flags: readonly string[];
+  /** Options that a unit's configuration would have to hold; names as the user typed them. */
+  readonly configured: readonly string[];
+  /** Whether a systemd unit may be used: state, socket and configuration are those of the system. */
+  readonly system: boolean;
+}
+
+const UNIT = 'weftd.service';
+const UNIT_FOLDERS = [
+  '/etc/systemd/system',
+  '/usr/local/lib/systemd/system',
+  '/usr/lib/systemd/system',
+  '/lib/systemd/system',
+];
+
+/** Next to this file in a checkout and in the built package alike. */
+export const DAEMON_MAIN = join(import.meta.dirname, '..', 'daemon', `main${extname(import.meta.filename)}`);
+
+/** Starts the daemon through its unit or in the background; resolves when its socket is up. Rejects with CliError. */
+export async function startDaemon(parts: DaemonParts): Promise<void> {
+  if (parts.system && hasUnit()) {
+    if (parts.configured.length > 0) {
+      throw new CliError(
+        `systemd runs the daemon here, so ${parts.configured.join(', ')} cannot be given to weft up`,
+        {
+          remedy: `put it into /etc/weft/weft.conf and run \`systemctl restart ${UNIT}\``,
+        },
+      );
+    }
+    await runToEnd('systemctl', ['start', UNIT], `see \`systemctl status ${UNIT}\``);
+    return;
+  }
+  await runToEnd(process.execPath, [parts.main, '--background', ...parts.flags], 'see `weft up --help`');
+}
+
+function hasUnit(): boolean {
+  return existsSync('/run/systemd/system') && UNIT_FOLDERS.some((folder) => existsSync(join(folder, UNIT)));
+}
+
+/** The program says what went wrong as weft does: a line, and a line with the remedy. */
+async function runToEnd(program: string, args: readonly string[], remedy: string): Promise<void> {
+  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let said = '';
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    said += chunk;
+  });
+  const [code] = (await once(child, 'close')) as [number | null];
+  if (code === 0) return;
+  const [what = '', then] = said.trim().split('\n');
+  throw new CliError(what.replace(/^weftd: /, '') || `${program} failed`, {
+    remedy: then?.replace(/^\s*→ /, '') ?? remedy,
+  });
+}
+
+export interface Foreground {
+  /** Resolves when the socket is up; rejects when the daemon ended before. */
+  readonly listening: Promise<void>;
+  /** The daemon's exit code. */
+  readonly ended: Promise<number>;
+}
+
+/** Runs the daemon as a child with this terminal. Signals of the terminal reach it by themselves, others are handed on. */
+export function runInForeground(parts: DaemonParts): Foreground {
+  const child = spawn(process.execPath, [parts.main, ...parts.flags], {
+    stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
+    env: { ...process.env, WEFT_READY_FD: '3' },
+  });
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      if (signal !== 'SIGINT' || process.stdin.isTTY !== true) child.kill(signal);
+    });
+  }
+  const ended = once(child, 'close').then(([code]) => (code as number | null) ?? 1);
+  const report = child.stdio[3] as Readable;
+  const listening = once(report, 'data').then(async ([line]) => {
+    if (String(line).includes('"ok":true')) return;
+    throw new CliError('the daemon did not start', { remedy: 'read what it says above' });
+  });
+  const gone = ended.then(() => {
+    throw new CliError('the daemon did not start', { remedy: 'read what it says above' });
+  });
+  return { listening: Promise.race([listening, gone]), ended };
+}
