@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { request } from 'node:http';
 import { join } from 'node:path';
 import type { Status } from '../../src/doors/control.ts';
 import type { CommandResult } from './command.ts';
@@ -18,7 +19,7 @@ export interface LabHost extends Namespace {
   readonly socket: string;
   /** `weft …` on this host. */
   weft(args: readonly string[], options?: NamespaceOptions): Promise<CommandResult>;
-  /** What `weft status --json` says; not echoed. */
+  /** What the daemon's API says, which `weft status --json` prints; not echoed. */
   status(): Promise<Status>;
   /** Process id of the daemon, undefined when none runs. */
   daemon(): Promise<number | undefined>;
@@ -53,11 +54,7 @@ export function createHost(
     socket,
     weft,
     daemon,
-    async status() {
-      // A degraded host answers, too.
-      const { stdout } = await weft(['status', '--json'], { say: null, check: false });
-      return JSON.parse(stdout) as Status;
-    },
+    status: async () => JSON.parse(await get(socket, '/v1/status')) as Status,
     async kill() {
       const pid = await daemon();
       if (pid === undefined) throw new Error(`no daemon runs on ${namespace.name}`);
@@ -65,4 +62,22 @@ export function createHost(
       await until(`weftd on ${namespace.name} to be gone`, async () => (await daemon()) === undefined);
     },
   };
+}
+
+/** The body of an answer over a unix socket; sockets do not care for network namespaces. */
+function get(socketPath: string, path: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const asked = request({ socketPath, path, timeout: 5_000 }, (response) => {
+      let text = '';
+      response.setEncoding('utf8').on('data', (part: string) => {
+        text += part;
+      });
+      response.on('end', () => {
+        if (response.statusCode === 200) resolve(text);
+        else reject(new Error(`GET ${path}: ${response.statusCode} ${text}`));
+      });
+    });
+    asked.on('error', reject).on('timeout', () => asked.destroy(new Error(`GET ${path}: no answer in 5 s`)));
+    asked.end();
+  });
 }
