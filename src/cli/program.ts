@@ -1,6 +1,6 @@
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
-import * as commands from './commands.ts';
-import { completionFor, SHELLS, type Shell } from './completion.ts';
+import { type Answer, answer, type Context } from './answer.ts';
+import type { Shell } from './completion.ts';
 import { CliError, describeError, EXIT } from './errors.ts';
 import { clean } from './format.ts';
 import { HELP } from './help.ts';
@@ -10,8 +10,8 @@ export interface CliParts {
   /** Without the program's name. */
   readonly argv: readonly string[];
   readonly io: Io;
-  /** File that Node runs as `weftd`. */
-  readonly daemonMain: string;
+  /** File that Node runs as `weftd`; absent: ours. */
+  readonly daemonMain?: string;
 }
 
 /** Options of up and join that are the daemon's own: it checks them, and explains them in examples/weft.conf. */
@@ -26,12 +26,12 @@ const DAEMON_OPTIONS: readonly (readonly [string, string])[] = [
   ['--config <file>', "the daemon's configuration (default: /etc/weft/weft.conf)"],
 ];
 
+export const SECTIONS = ['peers', 'connections', 'ipam', 'endpoints'] as const;
+export type Section = (typeof SECTIONS)[number];
+const SHELLS: readonly Shell[] = ['bash', 'zsh', 'fish'];
+
 type Values = Readonly<Record<string, string | readonly string[] | boolean | undefined>>;
-type Action = (
-  context: commands.Context,
-  args: readonly (string | undefined)[],
-  values: Values,
-) => Promise<commands.Answer>;
+type Action = (context: Context, args: readonly (string | undefined)[], values: Values) => Promise<Answer>;
 
 /** Runs one command; resolves to the exit code and never rejects. */
 export async function runCli(parts: CliParts): Promise<number> {
@@ -102,7 +102,8 @@ function addStarting(add: Add): void {
       'up',
       'start the daemon here, and make a mesh unless this host is in one',
       HELP.up,
-      (context, _, { range }) => commands.up(context, typeof range === 'string' ? { range } : {}),
+      async (context, _, { range }) =>
+        (await starting()).up(context, typeof range === 'string' ? { range } : {}),
     ).option('--range <cidr>', 'addresses of a mesh that is made here (default: 10.32.0.0/12)'),
   );
   withDaemonOptions(
@@ -110,12 +111,12 @@ function addStarting(add: Add): void {
       'join [token]',
       'start the daemon here and join the mesh of a token',
       HELP.join,
-      (context, [token], { tokenFile }) =>
-        commands.join(context, token, typeof tokenFile === 'string' ? { tokenFile } : {}),
+      async (context, [token], { tokenFile }) =>
+        (await starting()).join(context, token, typeof tokenFile === 'string' ? { tokenFile } : {}),
     ).option('--token-file <file>', 'read the token from a file'),
   );
-  add('invite', 'print the line that lets another host in', HELP.invite, (context, _, values) =>
-    commands.invite(context, values as { ttl?: number; uses?: number }),
+  add('invite', 'print the line that lets another host in', HELP.invite, async (context, _, values) =>
+    (await commands()).invite(context, values as { ttl?: number; uses?: number }),
   )
     .addOption(
       new Option('--ttl <time>', 'how long it lasts, e.g. 30m, 12h, 7d (default: 24h)').argParser(parseTtl),
@@ -123,8 +124,8 @@ function addStarting(add: Add): void {
     .addOption(
       new Option('--uses <number>', 'how many hosts may join with it (default: 1)').argParser(parseWhole),
     );
-  add('down', 'take the network of this host down and end the daemon', HELP.down, (context) =>
-    commands.down(context),
+  add('down', 'take the network of this host down and end the daemon', HELP.down, async (context) =>
+    (await commands()).down(context),
   );
 }
 
@@ -144,8 +145,8 @@ function addEndpoints(add: Add): void {
     'attach <sandbox>',
     'give a network namespace or process an address',
     HELP.attach,
-    (context, [sandbox = ''], values) =>
-      commands.attach(
+    async (context, [sandbox = ''], values) =>
+      (await commands()).attach(
         context,
         sandbox,
         values as { ip?: string; interface?: string; name?: string; network?: string },
@@ -158,29 +159,35 @@ function addEndpoints(add: Add): void {
     )
     .option('--name <name>', 'what to call the endpoint')
     .option('--network <name>', 'network that it is in (default: weft)');
-  add('detach <endpoint>', 'take the address away again', HELP.detach, (context, [endpoint = '']) =>
-    commands.detach(context, endpoint),
+  add('detach <endpoint>', 'take the address away again', HELP.detach, async (context, [endpoint = '']) =>
+    (await commands()).detach(context, endpoint),
   );
-  add('expose [ip]', 'give this host itself an address', HELP.expose, (context, [ip]) =>
-    commands.expose(context, ip),
+  add('expose [ip]', 'give this host itself an address', HELP.expose, async (context, [ip]) =>
+    (await commands()).expose(context, ip),
   );
-  add('hide', 'take this host’s own addresses away again', HELP.hide, (context) => commands.hide(context));
+  add('hide', 'take this host’s own addresses away again', HELP.hide, async (context) =>
+    (await commands()).hide(context),
+  );
 }
 
 function addShowing(add: Add, program: Command): void {
-  add('status', 'show how this host and its mesh are', HELP.status, (context, [section]) =>
-    commands.status(context, section as commands.Section | undefined),
-  ).addArgument(new Argument('[section]', 'one part of it').choices(commands.SECTIONS));
-  add('peers', 'list the other hosts', HELP.peers, (context) => commands.peers(context));
-  add('ps', 'list what is attached here', HELP.ps, (context) => commands.ps(context));
-  add('version', 'show the versions of weft and of the daemon', HELP.version, (context) =>
-    commands.version(context),
+  add('status', 'show how this host and its mesh are', HELP.status, async (context, [section]) =>
+    (await commands()).status(context, section as Section | undefined),
+  ).addArgument(new Argument('[section]', 'one part of it').choices(SECTIONS));
+  add('peers', 'list the other hosts', HELP.peers, async (context) => (await commands()).peers(context));
+  add('ps', 'list what is attached here', HELP.ps, async (context) => (await commands()).ps(context));
+  add('version', 'show the versions of weft and of the daemon', HELP.version, async (context) =>
+    (await commands()).version(context),
   );
   add('completion', 'print a completion script for a shell', HELP.completion, async (_, [shell]) => {
-    const script = completionFor(shell as Shell, program);
-    return commands.answer({ shell, script }, () => script);
+    const { completionFor } = await import('./completion.ts');
+    return answer({ script: completionFor(shell as Shell, program) }, ({ script }) => script);
   }).addArgument(new Argument('<shell>', 'your shell').choices(SHELLS));
 }
+
+/** Loaded when a command needs them: most of the time that weft takes is the loading of itself. */
+const commands = () => import('./commands.ts');
+const starting = () => import('./begin.ts');
 
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
 
@@ -199,7 +206,7 @@ function parseWhole(text: string): number {
 const DEFAULT_SOCKET = '/run/weft/weft.sock';
 
 /** Environment and options of the command and of weft. The daemon gets the socket in any case, so that both mean the same one. */
-function contextOf(command: Command, { io, daemonMain }: CliParts): commands.Context {
+function contextOf(command: Command, { io, daemonMain }: CliParts): Context {
   const global = command.optsWithGlobals() as Values;
   const given = (name: string) => (typeof global[name] === 'string' ? (global[name] as string) : undefined);
   const socket = given('socket') ?? (io.env.WEFT_SOCKET || DEFAULT_SOCKET);

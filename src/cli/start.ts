@@ -7,8 +7,8 @@ import { CliError } from './errors.ts';
 
 /** How to start a daemon. */
 export interface DaemonParts {
-  /** File that Node runs as `weftd`. */
-  readonly main: string;
+  /** File that Node runs as `weftd`; undefined: ours. */
+  readonly main: string | undefined;
   /** Options for it, `--name=value`. */
   readonly flags: readonly string[];
   /** Options that a unit's configuration would have to hold; names as the user typed them. */
@@ -26,7 +26,7 @@ const UNIT_FOLDERS = [
 ];
 
 /** Next to this file in a checkout and in the built package alike. */
-export const DAEMON_MAIN = join(import.meta.dirname, '..', 'daemon', `main${extname(import.meta.filename)}`);
+const DAEMON_MAIN = join(import.meta.dirname, '..', 'daemon', `main${extname(import.meta.filename)}`);
 
 /** Starts the daemon through its unit or in the background; resolves when its socket is up. Rejects with CliError. */
 export async function startDaemon(parts: DaemonParts): Promise<void> {
@@ -42,7 +42,11 @@ export async function startDaemon(parts: DaemonParts): Promise<void> {
     await runToEnd('systemctl', ['start', UNIT], `see \`systemctl status ${UNIT}\``);
     return;
   }
-  await runToEnd(process.execPath, [parts.main, '--background', ...parts.flags], 'see `weft up --help`');
+  await runToEnd(
+    process.execPath,
+    [parts.main ?? DAEMON_MAIN, '--background', ...parts.flags],
+    'see `weft up --help`',
+  );
 }
 
 function hasUnit(): boolean {
@@ -73,7 +77,7 @@ export interface Foreground {
 
 /** Runs the daemon as a child with this terminal. Signals of the terminal reach it by themselves, others are handed on. */
 export function runInForeground(parts: DaemonParts): Foreground {
-  const child = spawn(process.execPath, [parts.main, ...parts.flags], {
+  const child = spawn(process.execPath, [parts.main ?? DAEMON_MAIN, ...parts.flags], {
     stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
     env: { ...process.env, WEFT_READY_FD: '3' },
   });
