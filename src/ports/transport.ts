@@ -7,7 +7,10 @@ import type { PeerId } from '../core/ids.ts';
 export interface Transport {
   /** The key that both ends of every link see as this side's. */
   readonly peer: PeerId;
-  /** Starts to accept links on `addresses` (`host:port`, `[v6]:port`); resolves to those bound, with real port numbers. */
+  /**
+   * Starts to accept links on `addresses` (`host:port`, `[v6]:port`); resolves to those bound, with real port numbers. Rejects with a
+   * ListenError, and then listens nowhere. `[::]` takes IPv6 only: name `0.0.0.0` too for both.
+   */
   listen(addresses: readonly string[], onLink: (link: Link) => void): Promise<readonly string[]>;
   /** Resolves to an open link or rejects with a DialError within `DIAL_TIMEOUT`. `signal` gives up earlier. */
   dial(address: string, door: Door, signal?: AbortSignal): Promise<Link>;
@@ -55,6 +58,18 @@ export class DialError extends Error {
   }
 }
 
+/** Why an address cannot be listened on. */
+export type ListenFailure = 'bad-address' | 'in-use' | 'not-local' | 'not-permitted' | 'failed';
+
+export class ListenError extends Error {
+  readonly reason: ListenFailure;
+  constructor(reason: ListenFailure, message: string) {
+    super(message);
+    this.name = 'ListenError';
+    this.reason = reason;
+  }
+}
+
 export interface Link {
   /** The other side's key, proven by the handshake. */
   readonly remote: PeerId;
@@ -65,10 +80,14 @@ export interface Link {
   readonly direction: 'dialled' | 'accepted';
   /**
    * Queues one message of at most MAX_MESSAGE bytes. False when the link is closed or when queueing it would exceed
-   * MAX_QUEUED_BYTES: the message is then not sent, and the link is closed because its reader is too slow.
+   * MAX_QUEUED_BYTES: the message is then not sent, and the link is closed because its reader is too slow. Throws RangeError for a
+   * longer message, which is a mistake of the caller. The bytes belong to the link from then on: they must not be changed.
    */
   send(message: Uint8Array): boolean;
-  /** Set once, before the current turn of the event loop ends: messages that arrived earlier are delivered then. */
+  /**
+   * Set once. Messages that arrived earlier are delivered, in a later microtask; set it before the current turn of the event loop ends,
+   * because what nobody takes counts against the bound of the reading side.
+   */
   receive(handlers: LinkHandlers): void;
   /** Sends what is queued, bounded by CLOSE_TIMEOUT, then closes. Safe to call more than once. */
   close(): void;
@@ -76,7 +95,7 @@ export interface Link {
 
 export interface LinkHandlers {
   message(message: Uint8Array): void;
-  /** Exactly once, whoever closed; `reason` is for logs. */
+  /** Exactly once, whoever closed, never from within a call of `send` or `close`; `reason` is for logs. */
   closed(reason: string): void;
 }
 

@@ -1,3 +1,4 @@
+import { parseHostPort } from '../../core/address.ts';
 import type { PeerId } from '../../core/ids.ts';
 import type { Clock } from '../clock.ts';
 import type { Random } from '../random.ts';
@@ -8,6 +9,7 @@ import {
   type Door,
   type Doorkeeper,
   type Link,
+  ListenError,
   type Transport,
 } from '../transport.ts';
 import { createEnd, type End } from './link.ts';
@@ -167,14 +169,14 @@ export function createMemoryNetwork(options: MemoryNetworkOptions): MemoryNetwor
     );
     from.dials.add(attempt);
     signal?.addEventListener('abort', abort);
-    const target = parseAddress(address);
-    if (target === undefined) attempt.fail('bad-address', `not an address to dial: ${address}`);
+    const target = parseHostPort(address);
+    if (!target.ok) attempt.fail('bad-address', target.message);
     else if (from.state !== 'running') attempt.fail('unreachable', 'the transport is closed');
     else if (signal?.aborted) abort();
     else {
       // An address that no host has is a black hole: the dial times out.
-      const to = hosts.get(target.host);
-      if (to !== undefined) connect(from, to, target.port, attempt);
+      const to = hosts.get(target.value.host);
+      if (to !== undefined) connect(from, to, target.value.port, attempt);
     }
     return promise;
   }
@@ -196,8 +198,10 @@ export function createMemoryNetwork(options: MemoryNetworkOptions): MemoryNetwor
 
     async function listen(addresses: readonly string[], onLink: (link: Link) => void) {
       return addresses.map((address) => {
-        const port = parseAddress(address)?.port;
-        if (port === undefined) throw new DialError('bad-address', `not an address to listen on: ${address}`);
+        const parsed = parseHostPort(address);
+        if (!parsed.ok) throw new ListenError('bad-address', parsed.message);
+        const { port } = parsed.value;
+        if (host.ports.has(port)) throw new ListenError('in-use', `port ${port} is in use`);
         const bound = port === 0 ? ephemeral++ : port;
         host.ports.set(bound, onLink);
         return `${name}:${bound}`;
@@ -247,12 +251,4 @@ export function createMemoryNetwork(options: MemoryNetworkOptions): MemoryNetwor
       }
     },
   };
-}
-
-/** `host:port` or `[v6]:port`. */
-function parseAddress(address: string): { host: string; port: number } | undefined {
-  const match = /^(\[[0-9a-fA-F:.]+\]|[^:[\]\s]+):(\d{1,5})$/.exec(address);
-  if (match === null) return undefined;
-  const port = Number(match[2]);
-  return port > 65_535 ? undefined : { host: match[1] as string, port };
 }
