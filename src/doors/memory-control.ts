@@ -62,8 +62,12 @@ export function createMemoryControl(options: MemoryControlOptions = {}): MemoryC
     for (const watcher of watchers) watcher(phase);
   }
 
-  function requireMesh(): void {
+  function requireRunning(): void {
     if (phase.state === 'starting' || phase.state === 'stopping') throw new ControlError(phase.state);
+  }
+
+  function requireMesh(): void {
+    requireRunning();
     if (mesh === null) throw new ControlError('no-mesh');
   }
 
@@ -89,6 +93,7 @@ export function createMemoryControl(options: MemoryControlOptions = {}): MemoryC
     if (wanted === undefined) return nextAddress();
     if (!/^10\.(3[2-9]|4[0-7])\./.test(wanted))
       throw new ControlError('outside-range', `${wanted} is not in ${mesh?.range}`);
+    if (wanted === '10.32.0.0' || wanted === '10.47.255.255') throw new ControlError('reserved');
     if ([...endpoints.values()].some((endpoint) => endpoint.address === wanted)) {
       throw new ControlError('in-use', `${wanted} is in use`);
     }
@@ -181,6 +186,7 @@ export function createMemoryControl(options: MemoryControlOptions = {}): MemoryC
   }
 
   async function found(request: { range?: string }): Promise<Started> {
+    requireRunning();
     if (mesh === null) return start(OWN_MESH, true, request.range ?? DEFAULT_RANGE);
     if (request.range !== undefined && request.range !== mesh.range) {
       throw new ControlError('other-range', `This mesh has ${mesh.range}`);
@@ -189,6 +195,7 @@ export function createMemoryControl(options: MemoryControlOptions = {}): MemoryC
   }
 
   async function join(request: { token: string }): Promise<Started> {
+    requireRunning();
     const known = options.tokens?.get(request.token);
     if (known === undefined) throw new ControlError('unknown-token');
     if ('refusal' in known) throw new ControlError(known.refusal);
