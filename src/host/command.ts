@@ -18,7 +18,8 @@ export function run(command: readonly string[], options: CommandOptions = {}): P
     const child = spawn(program, args, {
       stdio: ['pipe', 'pipe', 'pipe', ...(options.descriptor === undefined ? [] : [options.descriptor])],
       env: { PATH: searchPath(), LC_ALL: 'C' },
-      timeout: TIMEOUT,
+      // Not the option `timeout`: its timer outlives a program that could not be started.
+      signal: AbortSignal.timeout(TIMEOUT),
       killSignal: 'SIGKILL',
     });
     const output: Buffer[] = [];
@@ -26,7 +27,7 @@ export function run(command: readonly string[], options: CommandOptions = {}): P
     child.stdout?.on('data', (chunk: Buffer) => output.push(chunk));
     child.stderr?.on('data', (chunk: Buffer) => complaints.push(chunk));
     child.on('error', (error: NodeJS.ErrnoException) =>
-      reject(error.code === 'ENOENT' ? missing(program) : failed(command, error.message)),
+      reject(error.code === 'ENOENT' ? missing(program) : failed(command, because(error))),
     );
     child.on('close', (code, signal) => {
       if (code === 0) resolve(Buffer.concat(output).toString());
@@ -59,6 +60,10 @@ export function missing(program: string): HostError {
 
 /** No command used here takes a tenth of this, even on a machine under load. */
 const TIMEOUT = 30_000;
+
+function because(error: Error): string {
+  return error.name === 'AbortError' ? `no end after ${TIMEOUT / 1_000} s` : error.message;
+}
 
 function explain(
   command: readonly string[],

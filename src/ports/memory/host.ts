@@ -1,4 +1,4 @@
-import { formatIpv4, parseAddressWithPrefix } from '../../core/address.ts';
+import { formatIpv4, parseAddressWithPrefix, quote } from '../../core/address.ts';
 import type { EndpointId } from '../../core/ids.ts';
 import {
   ENDPOINT_ID,
@@ -97,7 +97,7 @@ export function createMemoryHost({ tables }: MemoryMachine): Host {
         return { name, path, namespace: `4:${number}`, birth: `boot/${number}` };
       }
     }
-    throw new HostError('sandbox-missing', `there is no sandbox ${text}`);
+    throw new HostError('sandbox-missing', `there is no sandbox ${quote(text)}`);
   }
 
   function checkFree(address: string, endpoint: EndpointId | undefined): void {
@@ -182,7 +182,7 @@ function isInterfaceName(text: string): boolean {
 }
 
 function bad(text: string): HostError {
-  return new HostError('bad-request', `${JSON.stringify(text)} is not a name`);
+  return new HostError('bad-request', `${quote(text)} is not a name`);
 }
 
 function macOf(address: number): string {
