@@ -7,13 +7,20 @@ import {
   type DatapathOptions,
 } from '../ports/datapath.ts';
 import {
+  checkDevice,
+  checkEndpoint,
+  checkKeys,
+  checkPort,
+  checkRoutes,
+  checkSlot,
+} from '../ports/datapath-check.ts';
+import {
   type Addon,
   type AddonDatapath,
   type AddonEvent,
   type DatapathFeatures,
   loadAddon,
 } from './addon.ts';
-import { checkDevice, checkEndpoint, checkKeys, checkPort, checkRoutes, checkSlot } from './check.ts';
 import { createSharedCounters, type SharedCounters, WORDS_PER_THREAD } from './shared-counters.ts';
 
 export interface NativeDatapathOptions extends DatapathOptions {

@@ -5,7 +5,7 @@ import {
   type RouteRange,
   type SessionKey,
   type UdpEndpoint,
-} from '../ports/datapath.ts';
+} from './datapath.ts';
 
 /** What both data paths refuse, before anything is changed. All throw DatapathError `bad-argument`. */
 

@@ -1,0 +1,334 @@
+import { parseIp } from '../../core/address.ts';
+import type { Clock } from '../clock.ts';
+import {
+  type Datapath,
+  type DatapathCounters,
+  DatapathError,
+  type DatapathEvent,
+  type DatapathOptions,
+  DROP_REASONS,
+  type DropReason,
+  type PeerCounters,
+  REJECT_AFTER_PACKETS,
+  REKEY_AFTER_PACKETS,
+  type RouteRange,
+  type SessionKey,
+  type UdpEndpoint,
+} from '../datapath.ts';
+import {
+  checkDevice,
+  checkEndpoint,
+  checkKeys,
+  checkPort,
+  checkRoutes,
+  checkSlot,
+} from '../datapath-check.ts';
+import { openMemory, parseDatagram, sealMemory } from './datagram.ts';
+import type { MemoryWire } from './datagram-wire.ts';
+import { createReplayWindow, type ReplayWindow } from './replay-window.ts';
+
+export interface MemoryDatapath extends Datapath {
+  /** What the host's stack does when it routes a packet to the device. */
+  send(packet: Uint8Array): void;
+}
+
+export interface MemoryDatapathParts {
+  readonly wire: MemoryWire;
+  readonly clock: Clock;
+  /** The host's own address on the wire; `::` and `0.0.0.0` bind to it. */
+  readonly host: string;
+  /** Gets each packet that the data path hands to the host's stack. */
+  readonly onPacket?: (packet: Uint8Array) => void;
+  readonly limits?: { readonly rekeyAfter?: bigint; readonly rejectAfter?: bigint };
+}
+
+const KEY_WANTED_INTERVAL = 1_000;
+const TX_LANE = 0;
+const CONTROL_LANE = 4;
+
+interface Session {
+  readonly peer: Peer;
+  readonly key: SessionKey;
+  readonly windows: Map<number, ReplayWindow>;
+  counter: bigint;
+  greeted: boolean;
+  confirmed: boolean;
+  rekeyAsked: boolean;
+}
+
+interface Peer {
+  readonly slot: number;
+  readonly counters: { -readonly [Name in keyof PeerCounters]: PeerCounters[Name] };
+  readonly sessions: Map<number, Session>;
+  endpoint: UdpEndpoint | null;
+  sending: Session | undefined;
+  nextKeyWanted: number;
+}
+
+const NO_TRAFFIC: PeerCounters = {
+  sentPackets: 0n,
+  sentBytes: 0n,
+  receivedPackets: 0n,
+  receivedBytes: 0n,
+  dropped: 0n,
+};
+
+/**
+ * The data path without a kernel: the same rules, counters and events as the native one, over a MemoryWire. Its cipher is a
+ * checksum over key, header and body: it tells a wrong key and any change, and hides nothing.
+ */
+export async function openMemoryDatapath(
+  options: DatapathOptions,
+  parts: MemoryDatapathParts,
+): Promise<MemoryDatapath> {
+  const { wire, clock, onPacket = () => {} } = parts;
+  const { rekeyAfter = REKEY_AFTER_PACKETS, rejectAfter = REJECT_AFTER_PACKETS } = parts.limits ?? {};
+  checkDevice(options.device);
+  checkPort(options.port);
+  const isAddress = (text: string): boolean => parseIp(text).ok;
+  if (!isAddress(options.address))
+    throw new DatapathError('bad-argument', `"${options.address}" is not an IP address to bind`);
+
+  const peers = new Map<number, Peer>();
+  const sessions = new Map<number, Session>();
+  const drops = Object.fromEntries(DROP_REASONS.map((reason) => [reason, 0n])) as Record<DropReason, bigint>;
+  /** Of peers that were removed. */
+  let past = NO_TRAFFIC;
+  let routes: readonly RouteRange[] = [];
+  let open = true;
+
+  const ownerOf = (address: number): number | undefined => {
+    let low = 0;
+    let high = routes.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((routes[middle] as RouteRange).start <= address) low = middle + 1;
+      else high = middle;
+    }
+    const range = routes[low - 1];
+    return range && address <= range.last ? range.slot : undefined;
+  };
+
+  const drop = (reason: DropReason, peer?: Peer): void => {
+    drops[reason]++;
+    if (peer) peer.counters.dropped++;
+  };
+
+  // Events are told in a later turn, as the native path does it, and those of one kind and peer only once.
+  const pending = new Map<string, DatapathEvent>();
+  const raise = (event: DatapathEvent): void => {
+    if (pending.size === 0) clock.setTimer(0, tell);
+    const key = 'receiveIndex' in event ? event.receiveIndex : '';
+    pending.set(`${event.type} ${'slot' in event ? event.slot : ''} ${key}`, event);
+  };
+  const tell = (): void => {
+    const events = [...pending.values()];
+    pending.clear();
+    for (const event of events) if (open) options.onEvent(event);
+  };
+
+  const endpoint = wire.bind(parts.host, options.port, (datagram, from) => receive(datagram, from));
+
+  /** read → look up → seal → send */
+  function send(packet: Uint8Array) {
+    if (!open) return;
+    const ip = parseInner(packet);
+    if (ip === 'malformed') return drop('txMalformed');
+    if (ip === 'ipv6') return drop('txNoRoute');
+    const owner = ownerOf(ip.destination);
+    if (owner === undefined || owner === 0) return drop('txNoRoute');
+    if (ownerOf(ip.source) !== 0) return drop('txSource');
+    const peer = peers.get(owner);
+    if (!peer) return drop('txNoKey');
+    const session = peer.sending;
+    if (!session) {
+      wantKey(peer);
+      return drop('txNoKey', peer);
+    }
+    if (!peer.endpoint) return drop('txNoKey', peer);
+    if (session.counter >= rejectAfter) return drop('txExhausted', peer);
+    transmit(session, peer.endpoint, packet.subarray(0, ip.length));
+    peer.counters.sentPackets++;
+    peer.counters.sentBytes += BigInt(ip.length);
+  }
+
+  function wantKey(peer: Peer): void {
+    if (clock.now() < peer.nextKeyWanted) return;
+    peer.nextKeyWanted = clock.now() + KEY_WANTED_INTERVAL;
+    raise({ type: 'keyWanted', slot: peer.slot });
+  }
+
+  function transmit(session: Session, to: UdpEndpoint, body: Uint8Array): void {
+    const { sendKey, sendIndex, suite } = session.key;
+    const counter = session.counter++;
+    const datagram = sealMemory(sendKey, suite, { type: 1, lane: TX_LANE, index: sendIndex, counter }, body);
+    wire.send(endpoint, to, datagram);
+    if (session.counter < rekeyAfter || session.rekeyAsked) return;
+    session.rekeyAsked = true;
+    raise({ type: 'rekeyDue', slot: session.peer.slot });
+  }
+
+  function greet(peer: Peer): void {
+    const session = peer.sending;
+    if (!session || session.greeted || !peer.endpoint) return;
+    session.greeted = true;
+    const { sendKey, sendIndex, suite } = session.key;
+    const header = { type: 1, lane: CONTROL_LANE, index: sendIndex, counter: 0n };
+    wire.send(endpoint, peer.endpoint, sealMemory(sendKey, suite, header, new Uint8Array(0)));
+  }
+
+  /** receive → open → check source → write */
+  function receive(datagram: Uint8Array, from: UdpEndpoint) {
+    if (!open) return;
+    const header = parseDatagram(datagram);
+    if (!header) return drop('rxMalformed');
+    const session = sessions.get(header.index);
+    if (!session) return drop('rxNoKey');
+    const { peer } = session;
+    let window = session.windows.get(header.lane);
+    if (header.counter >= REJECT_AFTER_PACKETS || window?.stale(header.counter))
+      return drop('rxReplayed', peer);
+    const body = openMemory(session.key.receiveKey, session.key.suite, datagram);
+    if (!body) return drop('rxForged', peer);
+    if (!window) {
+      window = createReplayWindow();
+      session.windows.set(header.lane, window);
+    }
+    noteSender(session, window.mark(header.counter), from);
+    if (header.type === 1 && body.length === 0) return;
+    deliver(peer, header.type, body);
+  }
+
+  function noteSender(session: Session, newest: boolean, from: UdpEndpoint): void {
+    const { peer } = session;
+    if (!session.confirmed) {
+      session.confirmed = true;
+      raise({ type: 'keyConfirmed', slot: peer.slot, receiveIndex: session.key.receiveIndex });
+    }
+    const { endpoint: known } = peer;
+    if (!newest || (known && known.address === from.address && known.port === from.port)) return;
+    peer.endpoint = from;
+    raise({ type: 'roamed', slot: peer.slot, endpoint: from });
+  }
+
+  function deliver(peer: Peer, type: number, body: Uint8Array) {
+    const ip = parseInner(body);
+    if (type !== 1 || typeof ip === 'string' || ip.length !== body.length) return drop('rxInner', peer);
+    if (ownerOf(ip.source) !== peer.slot) return drop('rxSource', peer);
+    if (ownerOf(ip.destination) !== 0) return drop('rxDestination', peer);
+    peer.counters.receivedPackets++;
+    peer.counters.receivedBytes += BigInt(body.length);
+    onPacket(body);
+  }
+
+  function forget(session: Session): void {
+    session.peer.sessions.delete(session.key.receiveIndex);
+    sessions.delete(session.key.receiveIndex);
+    if (session.peer.sending === session) session.peer.sending = undefined;
+  }
+
+  return {
+    port: endpoint.port,
+    send,
+    setPeer(slot, to) {
+      checkSlot(slot);
+      if (to) checkEndpoint(to, isAddress);
+      if (!open) return;
+      let peer = peers.get(slot);
+      if (!peer) {
+        peer = {
+          slot,
+          counters: { ...NO_TRAFFIC },
+          sessions: new Map(),
+          endpoint: to,
+          sending: undefined,
+          nextKeyWanted: 0,
+        };
+        peers.set(slot, peer);
+      }
+      peer.endpoint = to;
+      greet(peer);
+    },
+    removePeer(slot) {
+      checkSlot(slot);
+      const peer = peers.get(slot);
+      if (!peer || !open) return;
+      for (const session of [...peer.sessions.values()]) forget(session);
+      peers.delete(slot);
+      past = sum([past, peer.counters]);
+    },
+    setRoutes(ranges) {
+      checkRoutes(ranges);
+      if (open) routes = [...ranges];
+    },
+    setKeys(slot, keys) {
+      checkSlot(slot);
+      checkKeys(keys);
+      if (!open) return;
+      const peer = peers.get(slot);
+      if (!peer) throw new DatapathError('bad-argument', 'the peer is unknown: setPeer comes first');
+      for (const { receiveIndex } of keys)
+        if (sessions.has(receiveIndex) && !peer.sessions.has(receiveIndex))
+          throw new DatapathError('bad-argument', 'a receive index belongs to another peer');
+      for (const session of [...peer.sessions.values()])
+        if (!keys.some((key) => key.receiveIndex === session.key.receiveIndex)) forget(session);
+      peer.sending = undefined;
+      for (const key of keys) {
+        let session = sessions.get(key.receiveIndex);
+        if (!session) {
+          session = {
+            peer,
+            key,
+            windows: new Map(),
+            counter: 0n,
+            greeted: false,
+            confirmed: false,
+            rekeyAsked: false,
+          };
+          sessions.set(key.receiveIndex, session);
+          peer.sessions.set(key.receiveIndex, session);
+        }
+        if (key.send) peer.sending = session;
+      }
+      greet(peer);
+    },
+    counters(): DatapathCounters {
+      const list = [...peers.values()].map((peer) => [peer.slot, { ...peer.counters }] as const);
+      return {
+        total: sum([past, ...list.map(([, counters]) => counters)]),
+        peers: new Map(list),
+        drops: { ...drops },
+      };
+    },
+    async close() {
+      if (!open) return;
+      open = false;
+      wire.unbind(endpoint);
+    },
+  };
+}
+
+function sum(list: readonly PeerCounters[]): PeerCounters {
+  const total = { ...NO_TRAFFIC };
+  for (const counters of list)
+    for (const name of Object.keys(total) as (keyof PeerCounters)[]) total[name] += counters[name];
+  return total;
+}
+
+interface Inner {
+  readonly source: number;
+  readonly destination: number;
+  readonly length: number;
+}
+
+/** RFC 791 §3.1: what native/src/ip.h reads of a packet. */
+function parseInner(packet: Uint8Array): Inner | 'ipv6' | 'malformed' {
+  const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
+  const version = packet.length === 0 ? 0 : view.getUint8(0) >> 4;
+  if (version === 6 && packet.length >= 40) return 'ipv6';
+  if (version !== 4 || packet.length < 20) return 'malformed';
+  const headerLength = (view.getUint8(0) & 15) * 4;
+  const length = view.getUint16(2);
+  if (headerLength < 20 || headerLength > length || length > packet.length) return 'malformed';
+  return { source: view.getUint32(12), destination: view.getUint32(16), length };
+}
