@@ -3,10 +3,10 @@ import { changeText } from './ring-entry.ts';
 
 /** A growing set of entries and the ring that they make. Entries are never taken out: history stays needed to check what follows. */
 export interface RingBook {
+  /** `segments` is the same array as before as long as the ring is the same. */
   view(): RingView;
-  /** Adds sources in any order, known ones again at no cost. True when the ring or the list of the refused may have changed. */
-  add(sources: readonly RingSource[]): boolean;
-  sources(): Iterable<RingSource>;
+  /** Adds sources in any order; known ones again cost nothing. */
+  add(sources: readonly RingSource[]): void;
 }
 
 export function createRingBook(rules: RingRules): RingBook {
@@ -14,22 +14,37 @@ export function createRingBook(rules: RingRules): RingBook {
   let view: RingView = EMPTY_RING;
   return {
     view: () => view,
-    sources: () => known.values(),
     add(sources) {
       const fresh: RingSource[] = [];
       for (const source of sources) {
         const { entry, trusted } = source;
-        // Two copies of one change may name different witnesses; the smaller name is taken everywhere.
         const key = `${changeText(entry)} ${entry.witness ?? ''} ${trusted}`;
         if (known.has(key)) continue;
         known.set(key, source);
         fresh.push(source);
       }
       const [first] = fresh;
-      if (first === undefined) return false;
+      if (first === undefined) return;
       const extended = fresh.length === 1 ? extendRing(rules, view, first) : undefined;
-      view = extended ?? buildRing(rules, known.values());
-      return true;
+      const { segments, refused } = extended ?? buildRing(rules, known.values());
+      view = { segments: sameSegments(view, { segments }) ? view.segments : segments, refused };
     },
   };
+}
+
+function sameSegments(a: Pick<RingView, 'segments'>, b: Pick<RingView, 'segments'>): boolean {
+  return (
+    a.segments.length === b.segments.length &&
+    a.segments.every((segment, index) => {
+      const other = b.segments[index];
+      return (
+        other !== undefined &&
+        segment.start === other.start &&
+        segment.last === other.last &&
+        segment.epoch === other.epoch &&
+        segment.version === other.version &&
+        segment.entry === other.entry
+      );
+    })
+  );
 }

@@ -1,7 +1,7 @@
 import type { Range } from './address.ts';
 import type { Crypto } from './crypto.ts';
 import type { MeshId, PeerId } from './ids.ts';
-import { indexAt } from './ranges.ts';
+import { indexAt, overlaps } from './ranges.ts';
 import {
   changeText,
   compareAge,
@@ -67,10 +67,10 @@ export const EMPTY_RING: RingView = { segments: [], refused: [] };
 
 /** The ring of a set of sources. */
 export function buildRing(rules: RingRules, sources: Iterable<RingSource>): RingView {
-  let segments: Segment[] = [];
+  let segments: readonly Segment[] = [];
   const refused: Refused[] = [];
   for (const source of [...sources].sort(bySeniority)) {
-    const step = apply(rules, segments, source);
+    const step = apply(rules, segments, source, source.entry);
     segments = step.segments;
     refused.push(...step.refused);
   }
@@ -78,19 +78,31 @@ export function buildRing(rules: RingRules, sources: Iterable<RingSource>): Ring
 }
 
 /**
- * The ring with one more source, when that is the youngest at all of its addresses and nothing waits for it: the usual case, far
- * cheaper than to build again. Otherwise undefined.
+ * The ring with one more source, when that is the youngest at all of its addresses: the usual case, far cheaper than to build again.
+ * Otherwise undefined. What waited for it is looked at again.
  */
 export function extendRing(rules: RingRules, view: RingView, source: RingSource): RingView | undefined {
-  if (view.refused.some(({ reason }) => reason === 'waiting')) return undefined;
   const { entry } = source;
+  if (source.trusted) return undefined;
   for (let i = indexAt(view.segments, entry.start); i < view.segments.length; i += 1) {
     const segment = view.segments[i];
     if (segment === undefined || segment.start > entry.last) break;
     if (compareAge(segment, entry) >= 0) return undefined;
   }
-  const { segments, refused } = apply(rules, view.segments, source);
-  return { segments, refused: [...view.refused, ...refused] };
+  const ready = view.refused.filter((part) => part.reason === 'waiting' && overlaps(part, entry));
+  const refused =
+    ready.length === 0 ? [...view.refused] : view.refused.filter((part) => !ready.includes(part));
+  const steps = [
+    { source, part: entry as Range },
+    ...ready.map((part) => ({ source: { entry: part.entry, trusted: false }, part })),
+  ].sort((a, b) => bySeniority(a.source, b.source));
+  let { segments } = view;
+  for (const { source: next, part } of steps) {
+    const step = apply(rules, segments, next, part);
+    segments = step.segments;
+    refused.push(...step.refused);
+  }
+  return { segments, refused };
 }
 
 /** Older first, so that an entry meets the one before it; known history before what is only trusted. */
@@ -111,8 +123,8 @@ interface Step {
   readonly refused: readonly Refused[];
 }
 
-/** Lays one entry over the segments that its range touches, each part by the rule for what lies there. */
-function apply(rules: RingRules, segments: readonly Segment[], source: RingSource): Step {
+/** Lays one entry, or a part of it, over the segments that it touches, each piece by the rule for what lies there. */
+function apply(rules: RingRules, segments: readonly Segment[], source: RingSource, part: Range): Step {
   const { entry } = source;
   if (entry.start < rules.range.start || entry.last > rules.range.last) {
     return { segments: [...segments], refused: [refuse(entry, entry, 'outside-range')] };
@@ -120,28 +132,29 @@ function apply(rules: RingRules, segments: readonly Segment[], source: RingSourc
   if (entry.version === 0 && !isGenesis(rules, entry)) {
     return { segments: [...segments], refused: [refuse(entry, entry, 'not-genesis')] };
   }
-  const from = indexAt(segments, entry.start);
+  const from = indexAt(segments, part.start);
   const laid: Segment[] = [];
   const refused: Refused[] = [];
-  let next = entry.start;
+  let next = part.start;
   let to = from;
   for (; to < segments.length; to += 1) {
     const old = segments[to];
-    if (old === undefined || old.start > entry.last) break;
-    if (old.start < entry.start) laid.push({ ...old, last: entry.start - 1 });
+    if (old === undefined || old.start > part.last) break;
+    if (old.start < part.start) laid.push({ ...old, last: part.start - 1 });
     if (next < old.start) lay({ start: next, last: old.start - 1 }, undefined);
-    const last = Math.min(old.last, entry.last);
-    lay({ start: Math.max(old.start, entry.start), last }, old);
-    if (old.last > entry.last) laid.push({ ...old, start: entry.last + 1 });
+    const last = Math.min(old.last, part.last);
+    lay({ start: Math.max(old.start, part.start), last }, old);
+    if (old.last > part.last) laid.push({ ...old, start: part.last + 1 });
     next = last + 1;
   }
-  if (next <= entry.last) lay({ start: next, last: entry.last }, undefined);
+  if (next <= part.last) lay({ start: next, last: part.last }, undefined);
   return { segments: spliced(segments, from, to, laid), refused };
 
-  function lay(part: Range, old: Segment | undefined): void {
+  function lay(piece: Range, old: Segment | undefined): void {
     const verdict = judge(source, old);
-    if (verdict.refused !== undefined) refused.push(refuse(entry, part, verdict.refused));
-    if (verdict.segment !== undefined) laid.push({ ...verdict.segment, start: part.start, last: part.last });
+    if (verdict.refused !== undefined) refused.push(refuse(entry, piece, verdict.refused));
+    if (verdict.segment !== undefined)
+      laid.push({ ...verdict.segment, start: piece.start, last: piece.last });
   }
 }
 

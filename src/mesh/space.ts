@@ -1,4 +1,29 @@
-import type { EndpointId, NetworkName, PeerId } from '../core/ids.ts';
+import type { Range } from '../core/address.ts';
+import type { Crypto, Identity } from '../core/crypto.ts';
+import type { EndpointId, MeshId, NetworkName, PeerId } from '../core/ids.ts';
+import { freeCount } from '../core/ipam.ts';
+import { includes } from '../core/ranges.ts';
+import { witnessFault } from '../core/ring.ts';
+import { genesisChange, isDonorsWord, type RingEntry, ringKey, signChange } from '../core/ring-entry.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Keeper } from './keeper.ts';
+import type { Membership } from './membership.ts';
+import type { Messenger } from './messenger.ts';
+import type { Records } from './records.ts';
+import { createAllocator } from './space/allocator.ts';
+import { createAsker, inWords } from './space/asker.ts';
+import { createDonor } from './space/donor.ts';
+import { SpaceError } from './space/errors.ts';
+import { createGiver } from './space/giver.ts';
+import { createLedger, type Quarantined } from './space/ledger.ts';
+import { describePeer } from './space/names.ts';
+import { readEntries } from './space/protocol.ts';
+import { openState } from './space/state.ts';
+import { createWaiting } from './space/waiting.ts';
+import { serveWitness } from './space/witness.ts';
+
+export { SpaceError, type SpaceErrorCode } from './space/errors.ts';
+export type { Quarantined } from './space/ledger.ts';
 
 /** The addresses of this peer: its part of the ring, what is allocated in it, and the donations that change it. */
 export interface Space {
@@ -21,9 +46,22 @@ export interface Space {
    * Donates about half of the largest free block (at least one address) to `to`, which need not be a member yet; resolves once the donation is witnessed
    * and on disk. `firstHeir` makes `to` its own witness: only for the creator's first donation. Used by join.
    */
-  grant(to: PeerId, options?: { firstHeir?: boolean }): Promise<unknown>;
-  /** Asks the member with the largest known free space (this one included) to grant to `to`; resolves to the donor and its ring entries. */
-  grantFromBest(to: PeerId): Promise<{ donor: PeerId; entries: unknown }>;
+  grant(to: PeerId, options?: { firstHeir?: boolean }): Promise<readonly RingEntry[]>;
+  /**
+   * Asks the member with the largest known free space (this one included) to grant to `to`; resolves to the donor and its ring entries.
+   * A second call for a peer that is no member yet resolves to what it was given before.
+   */
+  grantFromBest(to: PeerId): Promise<{ donor: PeerId; entries: readonly RingEntry[] }>;
+  /** On a peer that has just joined: takes the entries (unchecked input) that `grant` or `grantFromBest` gave. On disk when it resolves. */
+  adopt(entries: unknown): Promise<void>;
+  /** Ring records that do not count here, and why: for status. */
+  quarantine(): readonly Quarantined[];
+  /** Donations that this peer has promised and whose witness has not answered yet. */
+  pendingDonations(): readonly RingEntry[];
+  /** Writes the genesis entry where this peer is the creator, and goes on with donations that an earlier life began. */
+  start(): Promise<void>;
+  /** Waiting requests reject with `closed`; what is on disk stays for the next start. */
+  close(): void;
 }
 
 export interface RingSegment {
@@ -51,21 +89,124 @@ export interface Allocation {
   readonly prefix: number;
 }
 
-export type SpaceErrorCode =
-  | 'bad-address'
-  | 'outside-range'
-  | 'reserved'
-  | 'in-use'
-  | 'owner-unreachable'
-  | 'no-space'
-  | 'timeout'
-  | 'unknown-network';
+export interface SpaceParts {
+  readonly self: PeerId;
+  /** The whole range of the mesh: one CIDR block. */
+  readonly range: Range;
+  readonly records: Records;
+  readonly messenger: Messenger;
+  readonly membership: Membership;
+  readonly keeper: Keeper;
+  readonly crypto: Crypto;
+  readonly identity: Identity;
+  readonly clock: Clock;
+}
 
-export class SpaceError extends Error {
-  readonly code: SpaceErrorCode;
-  constructor(code: SpaceErrorCode, message: string) {
-    super(message);
-    this.name = 'SpaceError';
-    this.code = code;
+/** How long `grant` and `grantFromBest` look for space and witness, ms. */
+const GRANT_TIMEOUT = 10_000;
+
+export function createSpace(parts: SpaceParts): Space {
+  const { self, range, records, membership, crypto, identity, clock } = parts;
+  const waiting = createWaiting(clock);
+  const state = openState(parts.keeper);
+  const ledger = createLedger({ ...parts, state });
+  const donor = createDonor({ ...parts, ledger, state, waiting });
+  serveWitness({ ...parts, ledger, state });
+  const giver = createGiver({ ...parts, ledger, state, donor, waiting });
+  const free = () => freeCount(ledger.own(), range, state.leases.get());
+  const asker = createAsker({ ...parts, ledger, free, waiting });
+  const allocator = createAllocator({ ...parts, ledger, state, asker, donor, waiting });
+
+  async function grant(to: PeerId, { firstHeir = false } = {}): Promise<readonly RingEntry[]> {
+    const heir = membership.heirOf(self);
+    if (firstHeir && (self !== membership.creator || (heir !== undefined && heir !== to))) {
+      throw new SpaceError('no-witness', 'only the first peer that joins the creator is its own witness');
+    }
+    const reply = await giver.give(request(to), firstHeir);
+    if ('granted' in reply) return reply.granted;
+    const code =
+      reply.refused === 'none' ? 'no-space' : reply.refused === 'pending' ? 'timeout' : 'no-witness';
+    const witness =
+      heir === undefined ? 'no witness is known' : `the witness is ${describePeer(records, heir)}`;
+    throw new SpaceError(code, `no addresses for the new peer: this one ${inWords(reply)}; ${witness}`);
   }
+
+  const request = (to: PeerId) => ({
+    for: to,
+    owned: membership.isMember(to) ? ledger.ownedBy(to) : 0,
+    wait: GRANT_TIMEOUT,
+  });
+
+  async function grantFromBest(to: PeerId): Promise<{ donor: PeerId; entries: readonly RingEntry[] }> {
+    const [known, ...others] = membership.isMember(to) ? [] : ledger.entriesOf(to);
+    if (known !== undefined) return { donor: known.donor, entries: [known, ...others] };
+    const { donor: from, reply } = await asker.askBest(to, clock.now() + GRANT_TIMEOUT, (deadline) =>
+      giver.give({ ...request(to), wait: deadline - clock.now() }),
+    );
+    return { donor: from, entries: reply.granted };
+  }
+
+  async function adopt(data: unknown): Promise<void> {
+    const entries = readEntries(data);
+    if (entries === undefined || !entries.every((entry) => isGrantFor(entry, parts))) {
+      throw new SpaceError(
+        'bad-grant',
+        'what came with the invitation is no grant of addresses to this peer',
+      );
+    }
+    ledger.trust(entries);
+    await state.held.set(state.held.get());
+  }
+
+  async function start(): Promise<void> {
+    const genesis = genesisRecord({ crypto, identity, mesh: membership.mesh, range });
+    if (self === membership.creator && records.get(self, genesis.key) === undefined) {
+      await records.put(genesis.key, genesis.value);
+    }
+    donor.resume();
+  }
+
+  return {
+    ring: ledger.ring,
+    watch: ledger.watch,
+    allocate: allocator.allocate,
+    release: allocator.release,
+    allocations: allocator.allocations,
+    free,
+    grant,
+    grantFromBest,
+    adopt,
+    quarantine: ledger.quarantine,
+    pendingDonations: state.intents.get,
+    start,
+    close() {
+      waiting.close();
+      ledger.close();
+    },
+  };
+}
+
+/** The record with which the creator of a mesh takes the whole range. */
+export function genesisRecord(parts: {
+  readonly crypto: Crypto;
+  readonly identity: Identity;
+  readonly mesh: MeshId;
+  readonly range: Range;
+}): { readonly key: string; readonly value: RingEntry } {
+  const { crypto, identity, mesh, range } = parts;
+  const value = signChange(crypto, identity, mesh, genesisChange(range, identity.peer));
+  return { key: ringKey(value), value };
+}
+
+/** Signed by its donor and by a witness. That the witness is the donor's heir is checked where the membership of the donor is known. */
+function isGrantFor(entry: RingEntry, { self, range, membership, crypto }: SpaceParts): boolean {
+  const heir = membership.heirOf(entry.donor) ?? entry.witness;
+  return (
+    entry.owner === self &&
+    entry.donor !== self &&
+    includes(range, entry.start) &&
+    includes(range, entry.last) &&
+    isDonorsWord(crypto, membership.mesh, entry) &&
+    witnessFault(crypto, membership.mesh, entry, () => heir) === undefined
+  );
 }

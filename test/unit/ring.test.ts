@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { buildRing } from '../../src/core/ring.ts';
+import { buildRing, type RingView } from '../../src/core/ring.ts';
 import { createRingBook } from '../../src/core/ring-book.ts';
 import { checkRing } from '../../src/core/ring-check.ts';
-import type { RingEntry } from '../../src/core/ring-entry.ts';
+import { changeText, type RingEntry } from '../../src/core/ring-entry.ts';
 import {
   anyEntry,
   draw,
@@ -19,6 +19,13 @@ import {
 
 const build = (...entries: readonly RingEntry[]) => buildRing(RULES, known(...entries));
 const reasons = (...entries: readonly RingEntry[]) => build(...entries).refused.map(({ reason }) => reason);
+/** What is refused at each address, however it is cut into pieces. */
+function refusals({ refused }: RingView): string[] {
+  const all = refused.flatMap(({ entry, start, last, reason }) =>
+    Array.from({ length: last - start + 1 }, (_, i) => `${start + i} ${changeText(entry)} ${reason}`),
+  );
+  return [...new Set(all)].sort();
+}
 /** Some honest history, some of everything else. */
 const mixed = fc
   .tuple(honestHistory, fc.array(anyEntry, { maxLength: 8 }))
@@ -123,8 +130,9 @@ test('the ring is the same in whatever order, grouping and repetition its entrie
       for (let i = 0; i < arrivals.length; i += size) book.add(known(...arrivals.slice(i, i + size)));
       const whole = build(...entries);
       assert.deepEqual(draw(book.view().segments), draw(whole.segments));
+      assert.deepEqual(refusals(book.view()), refusals(whole));
     }),
-    { numRuns: 500 },
+    { numRuns: 3_000 },
   );
 });
 

@@ -1,0 +1,157 @@
+import type { Range } from '../../core/address.ts';
+import type { Crypto, Identity } from '../../core/crypto.ts';
+import { type Block, isSettled, planDonation } from '../../core/donation.ts';
+import type { PeerId } from '../../core/ids.ts';
+import {
+  isSignedBy,
+  type RingEntry,
+  ringKey,
+  sameChange,
+  signChange,
+  witnessBytes,
+} from '../../core/ring-entry.ts';
+import type { Keeper } from '../keeper.ts';
+import type { Membership } from '../membership.ts';
+import type { Messenger } from '../messenger.ts';
+import type { Records } from '../records.ts';
+import type { Ledger } from './ledger.ts';
+import { readWitnessReply, WITNESS } from './protocol.ts';
+import type { SpaceState } from './state.ts';
+import type { Waiting } from './waiting.ts';
+
+/** Carries donations from the intent to the published entry, over lost messages, restarts and absent heirs. */
+export interface Donor {
+  /**
+   * Gives `part` of an own block away. Synchronous up to the intent, so between looking for what is free and promising it nothing can
+   * come. Resolves when the entry is published; that may take as long as the heir is away. `ownWitness`: the new owner is the heir.
+   */
+  donate(block: Block, part: Range, to: PeerId, ownWitness?: boolean): Promise<RingEntry>;
+  /** The donation under way that includes the address. */
+  pendingAt(address: number): Pending | undefined;
+  /** The block donation to `to` that is under way. */
+  pendingTo(to: PeerId): Pending | undefined;
+  /** Whether the heir answers, which it must before a donation is worth beginning: what is promised away cannot be taken back. */
+  heirAnswers(to: PeerId, timeout: number): Promise<boolean>;
+  /** Goes on with what an earlier life left. */
+  resume(): void;
+}
+
+export interface Pending {
+  readonly to: PeerId;
+  readonly published: Promise<RingEntry>;
+}
+
+interface DonorParts {
+  readonly self: PeerId;
+  readonly ledger: Ledger;
+  readonly state: SpaceState;
+  readonly records: Records;
+  readonly keeper: Keeper;
+  readonly membership: Membership;
+  readonly messenger: Messenger;
+  readonly crypto: Crypto;
+  readonly identity: Identity;
+  readonly waiting: Waiting;
+}
+
+const WITNESS_TIMEOUT = 2_000;
+/** Between two attempts, ms: doubled each time up to the longest. */
+const FIRST_RETRY = 200;
+const LONGEST_RETRY = 10_000;
+
+export function createDonor(parts: DonorParts): Donor {
+  const { self, ledger, state, records, keeper, membership, messenger, crypto, identity, waiting } = parts;
+  const pending = new Map<string, { readonly entry: RingEntry; readonly published: Promise<RingEntry> }>();
+
+  function begin(entry: RingEntry, stored: Promise<void>): Promise<RingEntry> {
+    const published = carry(entry, stored);
+    pending.set(ringKey(entry), { entry, published });
+    // Nobody may be waiting (any more); the attempt goes on all the same.
+    published.catch(() => {});
+    return published;
+  }
+
+  async function carry(intent: RingEntry, stored: Promise<void>): Promise<RingEntry> {
+    let retry = FIRST_RETRY;
+    let onDisk = stored;
+    while (!waiting.closed) {
+      const entry = await attempt(intent, onDisk);
+      if (entry !== undefined) return entry;
+      await waiting.change(membership.watch, retry);
+      // Writes again what may have failed; costs nothing when there is nothing to write.
+      onDisk = keeper.flush();
+      retry = Math.min(2 * retry, LONGEST_RETRY);
+    }
+    throw new Error('the daemon is stopping');
+  }
+
+  async function attempt(intent: RingEntry, onDisk: Promise<void>): Promise<RingEntry | undefined> {
+    try {
+      // Before anybody hears of it: whoever has heard may use the range although this peer has forgotten.
+      await onDisk;
+      const entry = await witnessed(intent);
+      if (entry === undefined || waiting.closed) return undefined;
+      await records.put(ringKey(entry), entry);
+      settle(entry);
+      return entry;
+    } catch {
+      // No route, no answer, a full disk: the next attempt may find it otherwise.
+      return undefined;
+    }
+  }
+
+  async function witnessed(intent: RingEntry): Promise<RingEntry | undefined> {
+    if (intent.witness !== undefined) return intent;
+    const witness = membership.heirOf(self);
+    if (witness === undefined) return undefined;
+    if (witness === intent.owner) return { ...intent, witness };
+    const answer = await messenger.request(witness, WITNESS, { entry: intent }, { timeout: WITNESS_TIMEOUT });
+    const reply = readWitnessReply(answer);
+    if (reply === undefined || !('signature' in reply)) return undefined;
+    const bytes = witnessBytes(membership.mesh, intent, witness);
+    if (!isSignedBy(crypto, witness, bytes, reply.signature)) return undefined;
+    return { ...intent, witness, witnessSignature: reply.signature };
+  }
+
+  /** The published entry does what the intent did: keep the range from being used here. */
+  function settle(entry: RingEntry): void {
+    pending.delete(ringKey(entry));
+    if (!isSettled(ledger.segments(), entry)) return;
+    // An intent that stays on disk by accident is dropped at the next start.
+    state.intents.set(state.intents.get().filter((intent) => !sameChange(intent, entry))).catch(() => {});
+  }
+
+  const found = (match: (entry: RingEntry) => boolean): Pending | undefined => {
+    for (const { entry, published } of pending.values()) {
+      if (match(entry)) return { to: entry.owner, published };
+    }
+    return undefined;
+  };
+
+  return {
+    donate(block, part, to, ownWitness = false) {
+      const signed = signChange(crypto, identity, membership.mesh, planDonation(block, part, self, to));
+      const intent = ownWitness ? { ...signed, witness: to } : signed;
+      return begin(intent, state.intents.set([...state.intents.get(), intent]));
+    },
+    pendingAt: (address) => found(({ start, last }) => start <= address && address <= last),
+    pendingTo: (to) => found(({ owner, start, last }) => owner === to && start < last),
+    async heirAnswers(to, timeout) {
+      const heir = membership.heirOf(self);
+      if (heir === undefined || heir === to) return heir === to;
+      try {
+        const answer = readWitnessReply(await messenger.request(heir, WITNESS, {}, { timeout }));
+        return answer !== undefined && 'ready' in answer;
+      } catch {
+        return false;
+      }
+    },
+    resume() {
+      const intents = state.intents.get().filter((intent) => !isSettled(ledger.segments(), intent));
+      if (intents.length < state.intents.get().length) state.intents.set(intents).catch(() => {});
+      for (const intent of intents) {
+        if (records.get(self, ringKey(intent)) === undefined) begin(intent, keeper.flush());
+      }
+    },
+  };
+}

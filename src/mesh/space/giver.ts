@@ -1,0 +1,100 @@
+import type { Range } from '../../core/address.ts';
+import type { Crypto } from '../../core/crypto.ts';
+import type { PeerId } from '../../core/ids.ts';
+import { donationPart, largestFree, leaseAt } from '../../core/ipam.ts';
+import { itemAt } from '../../core/ranges.ts';
+import type { RingEntry } from '../../core/ring-entry.ts';
+import type { Membership } from '../membership.ts';
+import type { Messenger } from '../messenger.ts';
+import type { Donor } from './donor.ts';
+import type { Ledger } from './ledger.ts';
+import { MAX_ENTRIES, REQUEST, readRequest, type SpaceReply, type SpaceRequest } from './protocol.ts';
+import type { SpaceState } from './state.ts';
+import type { Waiting } from './waiting.ts';
+
+/** Answers who asks this peer for addresses. */
+export interface Giver {
+  /** Never rejects for want of space or witness: the reply says it. `ownWitness`: `for` becomes the creator's heir. */
+  give(request: SpaceRequest, ownWitness?: boolean): Promise<SpaceReply>;
+}
+
+interface GiverParts {
+  readonly self: PeerId;
+  readonly range: Range;
+  readonly ledger: Ledger;
+  readonly state: SpaceState;
+  readonly donor: Donor;
+  readonly membership: Membership;
+  readonly messenger: Messenger;
+  readonly crypto: Crypto;
+  readonly waiting: Waiting;
+}
+
+/** Of the asker's patience this much is left for the way back, ms. */
+const WAY_BACK = 300;
+const HEIR_TIMEOUT = 1_500;
+
+export function createGiver(parts: GiverParts): Giver {
+  const { self, range, ledger, state, donor, membership, messenger, crypto, waiting } = parts;
+
+  async function give(request: SpaceRequest, ownWitness = false): Promise<SpaceReply> {
+    const wait = Math.max(0, request.wait - WAY_BACK);
+    const early = answered(request);
+    if (early !== undefined) return finish(early, wait);
+    if (!ownWitness && !(await donor.heirAnswers(request.for, Math.min(wait, HEIR_TIMEOUT)))) {
+      return { refused: 'no-witness' };
+    }
+    // Things may have changed meanwhile; from here to the intent nothing can.
+    return finish(answered(request) ?? begin(request, ownWitness), wait);
+  }
+
+  /** What can be said without giving anything (more): known before, under way, or impossible. */
+  function answered({ for: to, wanted, owned }: SpaceRequest): SpaceReply | Promise<RingEntry> | undefined {
+    if (wanted !== undefined) return answeredAddress(to, wanted);
+    const under = donor.pendingTo(to);
+    if (under !== undefined) return under.published;
+    if (ledger.ownedBy(to) <= owned) return undefined;
+    return { granted: ledger.entriesOf(to).slice(0, MAX_ENTRIES) };
+  }
+
+  function answeredAddress(to: PeerId, address: number): SpaceReply | Promise<RingEntry> | undefined {
+    const under = donor.pendingAt(address);
+    if (under !== undefined) return under.to === to ? under.published : { refused: 'not-owner' };
+    const owner = ledger.ownerOf(address);
+    if (owner === to) {
+      return {
+        granted: ledger.entriesOf(to).filter(({ start, last }) => start <= address && address <= last),
+      };
+    }
+    if (owner !== self) return { refused: 'not-owner' };
+    return leaseAt(state.leases.get(), address) === undefined ? undefined : { refused: 'in-use' };
+  }
+
+  function begin({ for: to, wanted }: SpaceRequest, ownWitness: boolean): SpaceReply | Promise<RingEntry> {
+    const own = ledger.own();
+    if (wanted !== undefined) {
+      const block = itemAt(own, wanted);
+      if (block === undefined) return { refused: 'not-owner' };
+      return donor.donate(block, { start: wanted, last: wanted }, to);
+    }
+    const free = largestFree(own, range, state.leases.get());
+    if (free === undefined) return { refused: 'none' };
+    return donor.donate(free.block, donationPart(free.run, range), to, ownWitness);
+  }
+
+  async function finish(answer: SpaceReply | Promise<RingEntry>, wait: number): Promise<SpaceReply> {
+    if (!(answer instanceof Promise)) return answer;
+    const entry = await waiting.atMost(answer, wait);
+    return entry === undefined ? { refused: 'pending' } : { granted: [entry] };
+  }
+
+  messenger.handle(REQUEST, (from, body) => {
+    const request = readRequest(body);
+    if (request === undefined) throw new Error('malformed request for space');
+    if (!membership.isMember(from)) throw new Error('only members are given space');
+    const stranger = crypto.publicKeyOf(request.for) === undefined || membership.isRemoved(request.for);
+    if (stranger || request.for === self) throw new Error('no space for this peer');
+    return give(request);
+  });
+  return { give };
+}

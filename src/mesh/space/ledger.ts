@@ -1,0 +1,196 @@
+import type { Range } from '../../core/address.ts';
+import type { Crypto } from '../../core/crypto.ts';
+import { type Block, ownBlocks } from '../../core/donation.ts';
+import { DEFAULT_NETWORK, type PeerId } from '../../core/ids.ts';
+import { itemAt, sizeOf } from '../../core/ranges.ts';
+import {
+  type RefusedReason,
+  type RingSource,
+  type Segment,
+  type WitnessFault,
+  witnessFault,
+} from '../../core/ring.ts';
+import { createRingBook } from '../../core/ring-book.ts';
+import { decodeEntry, isDonorsWord, type RingEntry, ringKey } from '../../core/ring-entry.ts';
+import type { Membership } from '../membership.ts';
+import { KEY, type RecordEntry, type Records } from '../records.ts';
+import type { RingSegment } from '../space.ts';
+import type { SpaceState } from './state.ts';
+
+/** A ring record, or a part of one, that does not count here. */
+export interface Quarantined {
+  readonly author: PeerId;
+  readonly key: string;
+  /** Undefined when the record could not be read. */
+  readonly range: Range | undefined;
+  readonly reason:
+    | RefusedReason
+    | WitnessFault
+    | 'malformed'
+    /** The record stands under another key than its content says. */
+    | 'wrong-key'
+    /** Somebody published another donor's entry as its own. */
+    | 'not-donor';
+}
+
+/** The ring as this peer knows it, kept up to date from the records. */
+export interface Ledger {
+  segments(): readonly Segment[];
+  /** Segments with the holes filled in, as others see them. */
+  ring(): readonly RingSegment[];
+  ownerOf(address: number): PeerId | undefined;
+  entriesOf(owner: PeerId): readonly RingEntry[];
+  ownedBy(owner: PeerId): number;
+  /** What this peer may use: what it owns and has not promised away. */
+  own(): readonly Block[];
+  quarantine(): readonly Quarantined[];
+  /** Takes entries that came in a message, ahead of their donor's record. Forged ones are dropped. */
+  learn(entries: readonly RingEntry[]): void;
+  /** Takes entries of this peer's own space that came with its admission and were checked. */
+  trust(entries: readonly RingEntry[]): void;
+  watch(handler: () => void): () => void;
+  close(): void;
+}
+
+interface LedgerParts {
+  readonly self: PeerId;
+  readonly range: Range;
+  readonly records: Records;
+  readonly membership: Membership;
+  readonly crypto: Crypto;
+  readonly state: SpaceState;
+}
+
+export function createLedger(parts: LedgerParts): Ledger {
+  const { self, range, records, membership, crypto, state } = parts;
+  const book = createRingBook({ range, creator: membership.creator });
+  const watchers = new Set<() => void>();
+  /** Unusable records, by author and key. */
+  const unusable = new Map<string, Quarantined>();
+  /** Entries whose witness cannot be judged until more is known of the membership, by author and key. */
+  const unjudged = new Map<string, RingEntry>();
+  let drawn: { segments: readonly Segment[]; ring: readonly RingSegment[] } | undefined;
+
+  function sourceOf(record: RecordEntry): RingSource | undefined {
+    const { author, key, value } = record;
+    const id = `${author} ${key}`;
+    unusable.delete(id);
+    if (value === undefined) return undefined;
+    const decoded = decodeEntry(value);
+    if (!decoded.ok) return quarantine(undefined, 'malformed');
+    const entry = decoded.value;
+    if (ringKey(entry) !== key) return quarantine(entry, 'wrong-key');
+    if (entry.donor !== author) return quarantine(entry, 'not-donor');
+    // A peer's own word binds it at once, with or without its heir.
+    const fault =
+      author === self ? undefined : witnessFault(crypto, membership.mesh, entry, membership.heirOf);
+    if (fault === undefined) return { entry, trusted: false };
+    if (fault === 'heir-unknown' || fault === 'witness-not-heir') unjudged.set(id, entry);
+    return quarantine(entry, fault);
+
+    function quarantine(entry: RingEntry | undefined, reason: Quarantined['reason']): undefined {
+      const where = entry && { start: entry.start, last: entry.last };
+      unusable.set(id, { author, key, range: where, reason });
+    }
+  }
+
+  function add(sources: readonly RingSource[]): void {
+    const before = book.view().segments;
+    book.add(sources);
+    if (book.view().segments === before) return;
+    noteOwn();
+    for (const handler of [...watchers]) handler();
+  }
+
+  /** Goes to disk with whatever is allocated from it, since all sections are written together. */
+  function noteOwn(): void {
+    const own = entriesOf(self);
+    const held = new Set(state.held.get().map(ringKey));
+    if (own.length === held.size && own.every((entry) => held.has(ringKey(entry)))) return;
+    // Who allocates waits for its own write, which takes this one along; a disk that fails is reported there.
+    state.held.set(own).catch(() => {});
+  }
+
+  function entriesOf(owner: PeerId): readonly RingEntry[] {
+    const entries = new Map<string, RingEntry>();
+    for (const { entry } of book.view().segments) {
+      if (entry?.owner === owner) entries.set(ringKey(entry), entry);
+    }
+    return [...entries.values()];
+  }
+
+  function judgeAgain(): void {
+    const waiting = [...unjudged];
+    unjudged.clear();
+    add(
+      waiting.flatMap(([id, entry]) => {
+        const key = id.slice(id.indexOf(' ') + 1);
+        return sourceOf({ author: entry.donor, key, value: entry }) ?? [];
+      }),
+    );
+  }
+
+  const stops = [
+    records.watch(KEY.ring, (record) => {
+      const source = sourceOf(record);
+      if (source !== undefined) add([source]);
+    }),
+    membership.watch(judgeAgain),
+  ];
+  const held = state.held.get().map((entry) => ({ entry, trusted: true }));
+  add([...held, ...[...records.entries(KEY.ring)].flatMap((record) => sourceOf(record) ?? [])]);
+
+  return {
+    segments: () => book.view().segments,
+    ring() {
+      const { segments } = book.view();
+      if (drawn?.segments !== segments) drawn = { segments, ring: draw(segments, range) };
+      return drawn.ring;
+    },
+    ownerOf: (address) => itemAt(book.view().segments, address)?.entry?.owner,
+    entriesOf,
+    ownedBy: (owner) => {
+      const owned = book.view().segments.filter(({ entry }) => entry?.owner === owner);
+      return owned.reduce((sum, segment) => sum + sizeOf(segment), 0);
+    },
+    own: () => ownBlocks(book.view().segments, self, state.intents.get()),
+    quarantine: () => [
+      ...unusable.values(),
+      ...book.view().refused.map(({ entry, start, last, reason }) => ({
+        author: entry.donor,
+        key: ringKey(entry),
+        range: { start, last },
+        reason,
+      })),
+    ],
+    learn(entries) {
+      const good = entries.filter((entry) => {
+        if (!isDonorsWord(crypto, membership.mesh, entry)) return false;
+        return sourceOf({ author: entry.donor, key: ringKey(entry), value: entry }) !== undefined;
+      });
+      add(good.map((entry) => ({ entry, trusted: false })));
+    },
+    trust: (entries) => add(entries.map((entry) => ({ entry, trusted: true }))),
+    watch(handler) {
+      watchers.add(handler);
+      return () => watchers.delete(handler);
+    },
+    close() {
+      for (const stop of stops) stop();
+      watchers.clear();
+    },
+  };
+}
+
+function draw(segments: readonly Segment[], range: Range): readonly RingSegment[] {
+  const ring: RingSegment[] = [];
+  let next = range.start;
+  for (const { start, last, entry } of segments) {
+    if (next < start) ring.push({ start: next, last: start - 1, owner: undefined, network: DEFAULT_NETWORK });
+    ring.push({ start, last, owner: entry?.owner, network: entry?.network ?? DEFAULT_NETWORK });
+    next = last + 1;
+  }
+  if (next <= range.last)
+    ring.push({ start: next, last: range.last, owner: undefined, network: DEFAULT_NETWORK });
+  return ring;
+}
