@@ -5,13 +5,13 @@ import { type JsonObject, parseObject } from './json.ts';
 export const MAX_BODY = 65_536;
 
 /** What `weft` and `curl --unix-socket` send. A page that has a name rebound to this listener sends its own. */
-const HOSTS: readonly (string | undefined)[] = ['weft', 'localhost'];
+const HOSTS: readonly string[] = ['weft', 'localhost'];
 /** Set by browsers and by nothing else (Fetch standard, forbidden request headers). */
 const BROWSER_HEADERS = ['origin', 'referer', 'sec-fetch-site', 'sec-fetch-mode', 'cookie'];
 
 /** Throws ControlError `forbidden-origin`. */
 export function refuseBrowsers(request: IncomingMessage): void {
-  if (!HOSTS.includes(request.headers.host)) {
+  if (!HOSTS.includes(request.headers.host ?? '')) {
     throw new ControlError('forbidden-origin', 'The Host header must be weft or localhost');
   }
   const found = BROWSER_HEADERS.find((header) => request.headers[header] !== undefined);

@@ -58,6 +58,8 @@ export function createApi(parts: ApiParts): Api {
   const server = createServer(
     {
       maxHeaderSize: MAX_HEADER_BYTES,
+      // Refused by refuseBrowsers, with a problem for an answer.
+      requireHostHeader: false,
       headersTimeout: limits.headersTimeout,
       requestTimeout: limits.requestTimeout,
       keepAliveTimeout: limits.keepAliveTimeout,
