@@ -1,8 +1,9 @@
 #!/bin/sh
 # Makes a fresh clone ready: npm packages, the pinned Node, Debian packages, the native addon.
 #
-#   sh test/setup.sh [test|lab|bench]
+#   sh test/setup.sh [host|test|lab|bench]
 #
+# host   what weft and weftd need to run on this machine
 # test   (default) what `npm test` needs; without root, what can be had without it
 # lab    what `npm run demo` and `npm run lab` need: root is a must
 # bench  lab, and the tunnels that Weft is compared with
@@ -22,11 +23,11 @@ have() { command -v "$1" >/dev/null 2>&1; }
 is_root() { [ "$(id -u)" = 0 ]; }
 
 case $purpose in
-  test | lab | bench) ;;
-  *) fail "unknown purpose '$purpose'; use test, lab or bench" ;;
+  host | test | lab | bench) ;;
+  *) fail "unknown purpose '$purpose'; use host, test, lab or bench" ;;
 esac
 if [ "$purpose" != test ] && ! is_root; then
-  fail "network namespaces need root: run this command as root (sudo -E npm run …)"
+  fail "networks need root: run this command as root (sudo -E npm run …)"
 fi
 
 # --- npm packages -------------------------------------------------------------------------------------------------
@@ -86,8 +87,8 @@ install_packages() {
 # --- Debian packages ----------------------------------------------------------------------------------------------
 
 # command:package
-tools="ip:iproute2 ping:iputils-ping iperf3:iperf3 tcpdump:tcpdump nft:nftables nsenter:util-linux
-  sysctl:procps ethtool:ethtool g++:g++ make:make python3:python3"
+tools="ip:iproute2 nft:nftables nsenter:util-linux g++:g++ make:make python3:python3"
+[ "$purpose" = host ] || tools="$tools ping:iputils-ping iperf3:iperf3 tcpdump:tcpdump sysctl:procps ethtool:ethtool"
 [ "$purpose" = bench ] && tools="$tools wireguard-go:wireguard-go wg:wireguard-tools"
 
 missing_packages() {

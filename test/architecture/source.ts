@@ -1,5 +1,4 @@
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 
 export const ROOT = join(import.meta.dirname, '..', '..');
@@ -12,13 +11,16 @@ export interface SourceFile {
   readonly code: string;
 }
 
-/** Files that git tracks or would track, relative to the repository. */
-export function repositoryFiles(): string[] {
-  const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard', '-z'], {
-    cwd: ROOT,
-    encoding: 'utf8',
+/** What .gitignore names as made, not written. */
+const MADE = new Set(['.git', 'node_modules', 'dist', 'native/build', 'native/prebuilds']);
+
+/** Files of the repository, relative to it. */
+export function repositoryFiles(folder = ''): string[] {
+  return readdirSync(join(ROOT, folder), { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (MADE.has(path) || /\.(log|tgz)$/.test(path)) return [];
+    return entry.isDirectory() ? repositoryFiles(path) : [path];
   });
-  return listed.split('\0').filter((path) => path !== '');
 }
 
 export function read(path: string): string {
