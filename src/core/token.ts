@@ -1,6 +1,7 @@
 import {
   concat,
   equalBytes,
+  frame,
   fromBase64url,
   fromHex,
   readU32,
@@ -108,6 +109,24 @@ export function decodeToken(text: string, crypto: Crypto): Token {
     uses,
     addresses: readAddresses(checked),
   };
+}
+
+/**
+ * What both sides of a join must know before a link opens: see Door in ports/transport.ts. The secret itself is never sent, and never
+ * compared: a handshake that is bound to another one fails.
+ */
+export function joinDoor(
+  { mesh, id, secret }: Pick<Token, 'mesh' | 'id' | 'secret'>,
+  crypto: Crypto,
+): { readonly name: string; readonly secret: Uint8Array } {
+  const name = `join/${mesh.slice(0, 16)}/${id}`;
+  return { name, secret: crypto.derive(secret, utf8(mesh), frame('weft join door', id), 32) };
+}
+
+/** The parts of a door's name that `joinDoor` made; undefined for any other. */
+export function readJoinDoor(name: string): { readonly mesh: string; readonly id: string } | undefined {
+  const [, mesh, id] = /^join\/([0-9a-f]{16})\/([0-9a-f]{32})$/.exec(name) ?? [];
+  return mesh === undefined || id === undefined ? undefined : { mesh, id };
 }
 
 /** True for `host:port` and `[v6]:port` as a token may carry them. Whether there is such a host shows when it is dialled. */

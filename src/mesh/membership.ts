@@ -62,6 +62,8 @@ export interface OpenMembership extends Membership {
   readonly genesis: Genesis;
   /** This peer's own certificates. */
   readonly chain: Chain;
+  /** A member's certificates. */
+  chainOf(peer: PeerId): Chain | undefined;
   /** Newest first, one or two. */
   epochs(): readonly Epoch[];
   /** Shows this peer's certificate in its own records, once. To be called at each start. */
@@ -204,6 +206,7 @@ export function createMembership({ crypto, identity, state, records, log }: Memb
     isMember: roster.isMember,
     isRemoved: roster.isRemoved,
     heirOf: roster.heirOf,
+    chainOf: roster.chainOf,
     credentials: () => ({ chain: roster.chainOf(self) ?? chain }),
     admit,
     door() {
