@@ -1,4 +1,4 @@
-import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { ControlError } from '../doors/errors.ts';
 
@@ -42,20 +42,24 @@ function linkUnlessThere(from: string, to: string): boolean {
   }
 }
 
-/** Takes a dead holder's file away. When somebody else did so in the same instant, that one's file is put back. */
+/** Takes a dead holder's file away. Of several that start at once only the one that gets the claim may, so none removes a living one's. */
 function removeStale(path: string, aside: string): void {
   const found = readText(path);
   if (found === undefined) return;
   if (isAlive(found)) throw running(path, found);
-  const stale = `${aside}.stale`;
-  try {
-    renameSync(path, stale);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-    throw error;
+  const claim = `${path}.takeover`;
+  if (!linkUnlessThere(aside, claim)) {
+    const claimant = readText(claim);
+    if (claimant !== undefined && isAlive(claimant)) throw running(path, claimant);
+    // Its holder was killed within these few lines.
+    rmSync(claim, { force: true });
+    if (!linkUnlessThere(aside, claim)) throw running(path, readText(claim));
   }
-  if (readText(stale) !== found) linkUnlessThere(stale, path);
-  rmSync(stale, { force: true });
+  try {
+    if (readText(path) === found) rmSync(path);
+  } finally {
+    rmSync(claim, { force: true });
+  }
 }
 
 function isAlive(holder: string): boolean {
