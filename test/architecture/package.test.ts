@@ -31,7 +31,7 @@ test('the lockfile names every package by version and content, and no registry',
 test('every npm command that a document names exists', () => {
   const builtIn = new Set(['ci', 'install', 'test', 'run', 'start', 'rebuild']);
   for (const path of repositoryFiles().filter((name) => name.endsWith('.md'))) {
-    for (const match of read(path).matchAll(/\bnpm (?:run ([a-z:-]+)|([a-z]+))/g)) {
+    for (const match of read(path).matchAll(/(?:^|`)npm (?:run ([a-z:-]+)|([a-z]+))/gm)) {
       const [, script, command] = match;
       if (script !== undefined) assert.ok(script in manifest.scripts, `${path}: npm run ${script}`);
       else assert.ok(builtIn.has(command ?? ''), `${path}: npm ${command}`);
