@@ -10,6 +10,7 @@
  *      └────────────────────────────────────────────────────────────────┘   happen here
  *
  * Containers are namespaces, too: `lab.sandbox('c1')` makes an empty one, for `weft attach`.
+ * `lab.behindNat('laptop')` adds a host that only dials:   laptop 192.168.77.2 ── nat-laptop ── wire
  * Needs root. Everything is gone when the lab is closed or its process ends, see teardown.ts.
  */
 import { mkdirSync } from 'node:fs';
@@ -40,9 +41,16 @@ export interface Lab {
   host(number: number): LabHost;
   /** A new, empty network namespace that stands for a container. */
   sandbox(name: string): Promise<Namespace>;
+  /** A host behind a router of its own that hides its address and lets nothing in that it did not ask for. */
+  behindNat(name: string): Promise<LabHost>;
   /** Leaves it all up when this process ends. */
   keep(): void;
   close(): void;
+}
+
+interface Place {
+  readonly address: string;
+  readonly address6: string;
 }
 
 export const GATEWAY = '198.18.0.254';
@@ -63,13 +71,17 @@ export async function createLab(options: LabOptions): Promise<Lab> {
 async function build(id: string, folder: string, options: LabOptions): Promise<Lab> {
   const make = (name: string) => createNamespace(name, namespacePath(id, name), options.echo);
   const wire = await createSwitch(await make('wire'), options.mtu ?? 1500);
+  const newHost = (namespace: Namespace, place: Place) => {
+    mkdirSync(join(folder, namespace.name));
+    return createHost(namespace, { ...place, folder });
+  };
   const hosts: LabHost[] = [];
+  let routers = 0;
   for (let number = 1; number <= (options.hosts ?? 3); number++) {
     const namespace = await make(`h${number}`);
-    const place = { address: `198.18.0.${number}`, address6: `2001:db8:18::${number}`, folder };
+    const place = { address: `198.18.0.${number}`, address6: `2001:db8:18::${number}` };
     await connect(namespace, wire, place, options);
-    mkdirSync(join(folder, namespace.name));
-    hosts.push(createHost(namespace, place));
+    hosts.push(newHost(namespace, place));
   }
   return {
     id,
@@ -82,6 +94,15 @@ async function build(id: string, folder: string, options: LabOptions): Promise<L
       return found;
     },
     sandbox: make,
+    async behindNat(name) {
+      const router = await make(`nat-${name}`);
+      const outside = 100 + routers++;
+      const place = { address: `198.18.0.${outside}`, address6: `2001:db8:18::${outside}` };
+      await connect(router, wire, place, options);
+      const namespace = await make(name);
+      await hide(namespace, router);
+      return newHost(namespace, { address: '192.168.77.2', address6: '' });
+    },
     keep: () => keep(id),
     close: () => tearDown(id),
   };
@@ -106,7 +127,7 @@ async function createSwitch(wire: Namespace, mtu: number): Promise<Namespace> {
 async function connect(
   host: Namespace,
   wire: Namespace,
-  place: { address: string; address6: string },
+  place: Place,
   { mtu = 1500, underlay = 'veth' }: LabOptions,
 ): Promise<void> {
   const run = (words: string) => host.run(words.split(' '), { say: null });
@@ -121,4 +142,29 @@ async function connect(
   if (underlay === 'nic') {
     await run('ethtool -K eth0 tso off gso off tx-udp-segmentation off gro on');
   }
+}
+
+const MASQUERADE = `table ip nat {
+chain out {
+type nat hook postrouting priority 100;
+oifname "eth0" masquerade
+}
+chain in {
+type filter hook forward priority 0;
+iifname "eth0" ct state != { established, related } drop
+}
+}
+`;
+
+/** Puts a host behind a router that translates its address. */
+async function hide(host: Namespace, router: Namespace): Promise<void> {
+  const run = (namespace: Namespace, words: string) => namespace.run(words.split(' '), { say: null });
+  await run(router, 'sysctl -qw net.ipv4.ip_forward=1');
+  await run(router, `ip link add inside type veth peer name eth0 netns ${host.path}`);
+  await run(router, 'ip address add 192.168.77.1/24 dev inside');
+  await run(router, 'ip link set inside up');
+  await router.run(['nft', '-f', '-'], { input: MASQUERADE, say: null });
+  await run(host, 'ip address add 192.168.77.2/24 dev eth0');
+  await run(host, 'ip link set eth0 up');
+  await run(host, 'ip route add default via 192.168.77.1');
 }

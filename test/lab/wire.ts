@@ -7,7 +7,7 @@ export interface Wire {
   cut(a: string, b: string): Promise<void>;
   /** Drops what `host` sends and gets of this protocol and port; both stay usable for the rest. */
   block(host: string, protocol: 'udp' | 'tcp', port: number): Promise<void>;
-  /** Drops this share of what `host` sends, 0 … 100 percent, at random. */
+  /** Drops this share of what `host` sends, 0 … 99.9 percent, at random. */
   lose(host: string, percent: number): Promise<void>;
   /** Pulls the host's plug, or puts it in again. */
   unplug(host: string): Promise<void>;
@@ -66,7 +66,7 @@ export function createWire(namespace: Namespace): Wire {
         `oifname "${portOf(host)}" ${protocol} dport ${port} drop`,
         `oifname "${portOf(host)}" ${protocol} sport ${port} drop`,
       ),
-    lose: (host, percent) => add(`iifname "${portOf(host)}" numgen random mod 100 < ${percent} drop`),
+    lose: (host, percent) => add(`iifname "${portOf(host)}" numgen random mod 1000 < ${percent * 10} drop`),
     unplug: (host) => link(host, 'down'),
     plug: (host) => link(host, 'up'),
     async limit(host, rate) {
