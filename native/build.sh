@@ -37,7 +37,8 @@ package=node-linux-$(node -p process.arch)
 version=$(node -p process.versions.node)
 kept=$here/build/headers-$version
 headers=''
-for folder_with in "$here/../node_modules/node/node_modules/$package" "$here/../node_modules/$package" "$(dirname "$(node -p process.execPath)")/.." "$kept"; do
+for folder_with in "$here/../node_modules/node/node_modules/$package" "$here/../node_modules/$package" \
+  "$here/../node_modules/.node-binary/node_modules/$package" "$(dirname "$(node -p process.execPath)")/.." "$kept"; do
   [ -f "$folder_with/include/node/openssl/evp.h" ] && grep -q "NODE_MAJOR_VERSION ${version%%.*}$" "$folder_with/include/node/node_version.h" &&
     headers=$folder_with && break
 done

@@ -5,7 +5,8 @@ import { createVirtualClock } from '../../src/ports/memory/clock.ts';
 import { openMemory, sealMemory } from '../../src/ports/memory/datagram.ts';
 import { createMemoryWire } from '../../src/ports/memory/datagram-wire.ts';
 import { openMemoryDatapath } from '../../src/ports/memory/datapath.ts';
-import { type DatapathRig, datapathSuite, HERE, key, packet, ROUTES, SLOT, THERE } from './datapath-suite.ts';
+import { type DatapathRig, HERE, key, packet, ROUTES, SLOT, THERE } from './datapath-rig.ts';
+import { datapathSuite } from './datapath-suite.ts';
 
 function createRig(): DatapathRig {
   const clock = createVirtualClock();

@@ -17,7 +17,7 @@ import {
   TAG_BYTES,
   writeHeader,
 } from '../../src/ports/memory/datagram.ts';
-import type { DatapathRig, RigHost, RigStranger } from './datapath-suite.ts';
+import type { DatapathRig, RigHost, RigStranger } from './datapath-rig.ts';
 
 /**
  * Real data paths on one machine. The device of each is in a namespace of its own, where a small program (native/test/inner.cc)

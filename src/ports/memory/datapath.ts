@@ -2,17 +2,12 @@ import { parseIp } from '../../core/address.ts';
 import type { Clock } from '../clock.ts';
 import {
   type Datapath,
-  type DatapathCounters,
   DatapathError,
   type DatapathEvent,
   type DatapathOptions,
-  DROP_REASONS,
-  type DropReason,
-  type PeerCounters,
   REJECT_AFTER_PACKETS,
   REKEY_AFTER_PACKETS,
   type RouteRange,
-  type SessionKey,
   type UdpEndpoint,
 } from '../datapath.ts';
 import {
@@ -25,7 +20,8 @@ import {
 } from '../datapath-check.ts';
 import { openMemory, parseDatagram, sealMemory } from './datagram.ts';
 import type { MemoryWire } from './datagram-wire.ts';
-import { createReplayWindow, type ReplayWindow } from './replay-window.ts';
+import { createPeerTable, type Peer, type Session } from './datapath-peers.ts';
+import { createReplayWindow } from './replay-window.ts';
 
 export interface MemoryDatapath extends Datapath {
   /** What the host's stack does when it routes a packet to the device. */
@@ -46,33 +42,6 @@ const KEY_WANTED_INTERVAL = 1_000;
 const TX_LANE = 0;
 const CONTROL_LANE = 4;
 
-interface Session {
-  readonly peer: Peer;
-  readonly key: SessionKey;
-  readonly windows: Map<number, ReplayWindow>;
-  counter: bigint;
-  greeted: boolean;
-  confirmed: boolean;
-  rekeyAsked: boolean;
-}
-
-interface Peer {
-  readonly slot: number;
-  readonly counters: { -readonly [Name in keyof PeerCounters]: PeerCounters[Name] };
-  readonly sessions: Map<number, Session>;
-  endpoint: UdpEndpoint | null;
-  sending: Session | undefined;
-  nextKeyWanted: number;
-}
-
-const NO_TRAFFIC: PeerCounters = {
-  sentPackets: 0n,
-  sentBytes: 0n,
-  receivedPackets: 0n,
-  receivedBytes: 0n,
-  dropped: 0n,
-};
-
 /**
  * The data path without a kernel: the same rules, counters and events as the native one, over a MemoryWire. Its cipher is a
  * checksum over key, header and body: it tells a wrong key and any change, and hides nothing.
@@ -89,11 +58,8 @@ export async function openMemoryDatapath(
   if (!isAddress(options.address))
     throw new DatapathError('bad-argument', `"${options.address}" is not an IP address to bind`);
 
-  const peers = new Map<number, Peer>();
-  const sessions = new Map<number, Session>();
-  const drops = Object.fromEntries(DROP_REASONS.map((reason) => [reason, 0n])) as Record<DropReason, bigint>;
-  /** Of peers that were removed. */
-  let past = NO_TRAFFIC;
+  const table = createPeerTable();
+  const { drop } = table;
   let routes: readonly RouteRange[] = [];
   let open = true;
 
@@ -107,11 +73,6 @@ export async function openMemoryDatapath(
     }
     const range = routes[low - 1];
     return range && address <= range.last ? range.slot : undefined;
-  };
-
-  const drop = (reason: DropReason, peer?: Peer): void => {
-    drops[reason]++;
-    if (peer) peer.counters.dropped++;
   };
 
   // Events are told in a later turn, as the native path does it, and those of one kind and peer only once.
@@ -138,7 +99,7 @@ export async function openMemoryDatapath(
     const owner = ownerOf(ip.destination);
     if (owner === undefined || owner === 0) return drop('txNoRoute');
     if (ownerOf(ip.source) !== 0) return drop('txSource');
-    const peer = peers.get(owner);
+    const peer = table.peer(owner);
     if (!peer) return drop('txNoKey');
     const session = peer.sending;
     if (!session) {
@@ -182,7 +143,7 @@ export async function openMemoryDatapath(
     if (!open) return;
     const header = parseDatagram(datagram);
     if (!header) return drop('rxMalformed');
-    const session = sessions.get(header.index);
+    const session = table.session(header.index);
     if (!session) return drop('rxNoKey');
     const { peer } = session;
     let window = session.windows.get(header.lane);
@@ -221,41 +182,17 @@ export async function openMemoryDatapath(
     onPacket(body);
   }
 
-  function forget(session: Session): void {
-    session.peer.sessions.delete(session.key.receiveIndex);
-    sessions.delete(session.key.receiveIndex);
-    if (session.peer.sending === session) session.peer.sending = undefined;
-  }
-
   return {
     port: endpoint.port,
     send,
     setPeer(slot, to) {
       checkSlot(slot);
       if (to) checkEndpoint(to, isAddress);
-      if (!open) return;
-      let peer = peers.get(slot);
-      if (!peer) {
-        peer = {
-          slot,
-          counters: { ...NO_TRAFFIC },
-          sessions: new Map(),
-          endpoint: to,
-          sending: undefined,
-          nextKeyWanted: 0,
-        };
-        peers.set(slot, peer);
-      }
-      peer.endpoint = to;
-      greet(peer);
+      if (open) greet(table.set(slot, to));
     },
     removePeer(slot) {
       checkSlot(slot);
-      const peer = peers.get(slot);
-      if (!peer || !open) return;
-      for (const session of [...peer.sessions.values()]) forget(session);
-      peers.delete(slot);
-      past = sum([past, peer.counters]);
+      if (open) table.remove(slot);
     },
     setRoutes(ranges) {
       checkRoutes(ranges);
@@ -264,55 +201,14 @@ export async function openMemoryDatapath(
     setKeys(slot, keys) {
       checkSlot(slot);
       checkKeys(keys);
-      if (!open) return;
-      const peer = peers.get(slot);
-      if (!peer) throw new DatapathError('bad-argument', 'the peer is unknown: setPeer comes first');
-      for (const { receiveIndex } of keys)
-        if (sessions.has(receiveIndex) && !peer.sessions.has(receiveIndex))
-          throw new DatapathError('bad-argument', 'a receive index belongs to another peer');
-      for (const session of [...peer.sessions.values()])
-        if (!keys.some((key) => key.receiveIndex === session.key.receiveIndex)) forget(session);
-      peer.sending = undefined;
-      for (const key of keys) {
-        let session = sessions.get(key.receiveIndex);
-        if (!session) {
-          session = {
-            peer,
-            key,
-            windows: new Map(),
-            counter: 0n,
-            greeted: false,
-            confirmed: false,
-            rekeyAsked: false,
-          };
-          sessions.set(key.receiveIndex, session);
-          peer.sessions.set(key.receiveIndex, session);
-        }
-        if (key.send) peer.sending = session;
-      }
-      greet(peer);
+      if (open) greet(table.setKeys(slot, keys));
     },
-    counters(): DatapathCounters {
-      const list = [...peers.values()].map((peer) => [peer.slot, { ...peer.counters }] as const);
-      return {
-        total: sum([past, ...list.map(([, counters]) => counters)]),
-        peers: new Map(list),
-        drops: { ...drops },
-      };
-    },
+    counters: () => table.counters(),
     async close() {
-      if (!open) return;
       open = false;
       wire.unbind(endpoint);
     },
   };
-}
-
-function sum(list: readonly PeerCounters[]): PeerCounters {
-  const total = { ...NO_TRAFFIC };
-  for (const counters of list)
-    for (const name of Object.keys(total) as (keyof PeerCounters)[]) total[name] += counters[name];
-  return total;
 }
 
 interface Inner {
