@@ -8,13 +8,15 @@ import { createSystemClock } from '../../src/host/clock.ts';
 import { nodeCrypto } from '../../src/host/crypto.ts';
 import { systemRandom } from '../../src/host/random.ts';
 import { createLibp2pTransport, type Libp2pTransportParts } from '../../src/mesh/libp2p/transport.ts';
-import type { Doorkeeper, Transport } from '../../src/ports/transport.ts';
+import type { Door, Doorkeeper, Link, Transport } from '../../src/ports/transport.ts';
 import type { TransportWorld } from './transport-suite.ts';
 
 const ECHO = fileURLToPath(new URL('./fixtures/echo-peer.ts', import.meta.url));
 
 export interface Libp2pWorld extends TransportWorld {
   create(doorkeeper: Doorkeeper, options?: Partial<Libp2pTransportParts>): Promise<Transport>;
+  /** Dials until it is let in: a host that was flooded may be busy for a moment. */
+  dialPatiently(from: Transport, address: string, door: Door): Promise<Link>;
   /** A server on loopback whose sockets are cut when the world ends. */
   serve(onSocket: (socket: Socket) => void): Promise<string>;
 }
@@ -58,9 +60,22 @@ export function createLibp2pWorld(): Libp2pWorld {
     return textOf(server);
   }
 
+  async function dialPatiently(from: Transport, address: string, door: Door) {
+    const deadline = performance.now() + 20_000;
+    for (;;) {
+      const link = await from.dial(address, door).catch((error) => {
+        if (performance.now() > deadline) throw error;
+        return undefined;
+      });
+      if (link !== undefined) return link;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
   return {
     create,
     serve,
+    dialPatiently,
     async echo(door) {
       const secret = Buffer.from(door.secret).toString('hex');
       const child = spawn(process.execPath, [ECHO, door.name, secret], {

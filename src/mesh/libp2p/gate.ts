@@ -6,6 +6,7 @@ import type {
   SecuredConnection,
 } from '@libp2p/interface';
 import type { PeerId } from '../../core/ids.ts';
+import type { Log } from '../../ports/log.ts';
 import {
   type Admission,
   DialError,
@@ -44,6 +45,7 @@ export interface GateParts {
   readonly self: PeerId;
   readonly doorkeeper: Doorkeeper;
   readonly limiter: HandshakeLimiter;
+  readonly log?: Log | undefined;
   /** 32 bytes: Noise's static key, one for the life of the process. */
   readonly staticKey: Uint8Array;
   /** `host:port` of the other end of a raw connection. */
@@ -118,10 +120,16 @@ async function secureInbound(
 ): Promise<SecuredConnection> {
   const signal = options?.signal;
   if (signal === undefined) throw new Error('an arriving connection without a deadline');
-  const { door, admission } = await answerPreface(parts, connection, signal);
-  const secured = await handshake(door, admission.secret).secureInbound(connection, options);
-  parts.onProven(connection, door);
-  return secured;
+  try {
+    const { door, admission } = await answerPreface(parts, connection, signal);
+    const secured = await handshake(door, admission.secret).secureInbound(connection, options);
+    parts.onProven(connection, door);
+    return secured;
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    parts.log?.debug('an arriving handshake failed', { from: parts.remoteAddressOf(connection), problem });
+    throw error;
+  }
 }
 
 /** Reads the preface and answers it; throws after a refusal. */

@@ -53,6 +53,7 @@ export async function createLibp2pTransport(parts: Libp2pTransportParts): Promis
           ? { admit: false, reason: 'busy' }
           : doorkeeper(name, remoteAddress),
       limiter: createHandshakeLimiter(clock, parts.limits),
+      log,
       staticKey: random.bytes(32),
       remoteAddressOf,
       onProven: (connection, door) => proven.set(connection.timeline, door),
@@ -104,6 +105,8 @@ export async function createLibp2pTransport(parts: Libp2pTransportParts): Promis
 
   async function listen(addresses: readonly string[], accepted: (link: Link) => void): Promise<string[]> {
     if (closing !== undefined) throw new ListenError('failed', 'the transport is closed');
+    const acceptedBefore = onLink;
+    onLink = accepted;
     const opened: Listener[] = [];
     const bound: string[] = [];
     try {
@@ -115,11 +118,11 @@ export async function createLibp2pTransport(parts: Libp2pTransportParts): Promis
         bound.push(address.replace(/\d+$/, String(port)));
       }
     } catch (error) {
+      onLink = acceptedBefore;
       await Promise.all(opened.map((listener) => listener.close()));
       throw error;
     }
     listeners.push(...opened);
-    onLink = accepted;
     return bound;
   }
 
