@@ -20,11 +20,11 @@ function clockSuite(name: string, createWorld: () => ClockWorld): void {
       const fired: number[] = [];
       clock.setTimer(15, () => fired.push(clock.now() - start));
       clock.setTimer(0, () => fired.push(0));
-      assert.deepEqual(fired, []);
+      assert.equal(fired.length, 0);
       await until(() => fired.length === 2);
       assert.equal(fired[0], 0);
       // Timers of the machine count whole milliseconds.
-      assert.ok((fired[1] as number) >= 14);
+      assert.ok((fired[1] ?? 0) >= 14);
       let later = false;
       clock.setTimer(20, () => {
         later = true;
@@ -69,7 +69,8 @@ function clockSuite(name: string, createWorld: () => ClockWorld): void {
 
   story('the wall clock shows a date', async ({ clock }) => {
     assert.ok(clock.wall() > Date.UTC(2025));
-    assert.ok(clock.now() <= clock.now());
+    const before = clock.now();
+    assert.ok(clock.now() >= before);
   });
 }
 
