@@ -66,7 +66,7 @@ function partition(all: readonly string[]): { shared: string[]; alone: string[] 
 /** Host tests by their folder; others by what they import. */
 function needsTheMachine(file: string): boolean {
   if (relative(TESTS, file).startsWith('hosts/')) return true;
-  return /from '[^']*(\/lab\/|\/hosts\/|datapath\/native|native\/)[^']*'/.test(readFileSync(file, 'utf8'));
+  return /from '[^']*(\/lab\/|\/hosts\/|native)[^']*'/.test(readFileSync(file, 'utf8'));
 }
 
 /** Both groups one after the other through one reporter, which so prints one summary. */
