@@ -6,6 +6,8 @@ export interface CommandOptions {
   readonly input?: string;
   /** False: any exit code is an answer, not an error. */
   readonly check?: boolean;
+  /** How errors name the command; default: its words. */
+  readonly label?: string;
   /** Milliseconds until the command is killed; default 30,000. */
   readonly timeout?: number;
 }
@@ -21,8 +23,8 @@ export interface CommandResult {
 
 export class CommandError extends Error {
   readonly result: CommandResult;
-  constructor(argv: readonly string[], result: CommandResult) {
-    super(`${argv.join(' ')}: exit code ${result.status}\n${result.stdout}${result.stderr}`.trimEnd());
+  constructor(label: string, result: CommandResult) {
+    super(`${label}: exit code ${result.status}\n${result.stdout}${result.stderr}`.trimEnd());
     this.name = 'CommandError';
     this.result = result;
   }
@@ -38,7 +40,8 @@ export async function execute(argv: readonly string[], options: CommandOptions =
   child.stdin?.end(options.input ?? '');
   const status = await finished(child).finally(() => clearTimeout(timer));
   const result = { status, ...output, elapsed: performance.now() - started };
-  if (status !== 0 && options.check !== false) throw new CommandError(argv, result);
+  if (status !== 0 && options.check !== false)
+    throw new CommandError(options.label ?? argv.join(' '), result);
   return result;
 }
 

@@ -37,7 +37,7 @@ export function existingNamespace(name: string, path: string, echo: Echo): Names
     path,
     run(argv, { say, ...options } = {}) {
       announce(argv, say);
-      return execute(inside(name, path, argv), options);
+      return execute(inside(name, path, argv), { label: `${name}# ${say ?? shown(argv)}`, ...options });
     },
     start(argv, { say, ...options } = {}) {
       announce(argv, say);
