@@ -29,7 +29,10 @@ export async function openApi(more: Partial<ApiParts> = {}) {
     void api.close();
   };
   const api = createApi({ control, socketPath, log, clock, onDown, ...more });
-  await api.listen();
+  await api.listen().catch(async (error: unknown) => {
+    await rm(folder, { recursive: true });
+    throw error;
+  });
   return {
     folder,
     socketPath,
