@@ -67,7 +67,7 @@ export function createAsker(parts: AskerParts): Asker {
     request: Omit<SpaceRequest, 'wait'>,
     deadline: number,
   ): Promise<AskOutcome> {
-    const wait = Math.min(ASK_TIMEOUT, deadline - clock.now());
+    const wait = Math.floor(Math.min(ASK_TIMEOUT, deadline - clock.now()));
     if (wait <= 0) return { failed: 'was not asked for want of time' };
     try {
       const answer = await messenger.request(donor, REQUEST, { ...request, wait }, { timeout: wait });

@@ -17,6 +17,7 @@ export interface SpaceWorld {
   /** Brings a new host in through `by`, as joining does; `by` must be up. */
   join(name: string, by: string): Promise<void>;
   allocate(name: string, endpoint: string, wanted?: string, timeout?: number): Promise<Allocation>;
+  release(name: string, endpoint: string): Promise<void>;
   /** Moves time in small steps, checking after each that no two hosts may use one address; hosts that crashed start again. */
   run(ms: number): Promise<void>;
   /** Like `run`, until the promise has settled. */
@@ -136,6 +137,10 @@ export function createSpaceWorld(
       });
       told.set(`${name} ${endpoint}`, allocation.address);
       return allocation;
+    },
+    async release(name, endpoint) {
+      told.delete(`${name} ${endpoint}`);
+      await space(name).release(endpoint as EndpointId);
     },
     async run(ms) {
       for (let passed = 0; passed < ms; passed += STEP) await step();

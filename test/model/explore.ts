@@ -1,0 +1,54 @@
+/** Breadth-first search through all states of a small system, so that the first broken rule comes with a shortest trace. */
+export interface System<State> {
+  readonly initial: State;
+  /** Equal exactly for equal states. */
+  key(state: State): string;
+  /** Every step that is possible, with its name. */
+  steps(state: State): Iterable<readonly [name: string, next: State]>;
+  /** What is wrong with the state; undefined when nothing is. */
+  fault(state: State): string | undefined;
+}
+
+export interface Exploration {
+  readonly states: number;
+  /** False when `limit` ended the search. */
+  readonly complete: boolean;
+  readonly violation: { readonly fault: string; readonly trace: readonly string[] } | undefined;
+}
+
+interface Visit<State> {
+  readonly state: State;
+  readonly step: string;
+  readonly from: Visit<State> | undefined;
+}
+
+export function explore<State>(system: System<State>, limit: number): Exploration {
+  const seen = new Set([system.key(system.initial)]);
+  let level: Visit<State>[] = [{ state: system.initial, step: 'start', from: undefined }];
+  while (level.length > 0) {
+    const next: Visit<State>[] = [];
+    for (const visit of level) {
+      const fault = system.fault(visit.state);
+      if (fault !== undefined) {
+        return { states: seen.size, complete: false, violation: { fault, trace: traceOf(visit) } };
+      }
+      for (const [step, state] of system.steps(visit.state)) {
+        const key = system.key(state);
+        if (seen.has(key)) continue;
+        if (seen.size >= limit) return { states: seen.size, complete: false, violation: undefined };
+        seen.add(key);
+        next.push({ state, step, from: visit });
+      }
+    }
+    level = next;
+  }
+  return { states: seen.size, complete: true, violation: undefined };
+}
+
+function traceOf<State>(last: Visit<State>): string[] {
+  const trace: string[] = [];
+  for (let visit: Visit<State> | undefined = last; visit !== undefined; visit = visit.from) {
+    trace.unshift(visit.step);
+  }
+  return trace;
+}
