@@ -47,12 +47,16 @@ export interface EndpointRecords {
 
 export function createRecords(keeper: Sections): EndpointRecords {
   const section: Section<readonly EndpointRecord[]> = keeper.section('endpoints', checkRecords, []);
-  const others = (id: EndpointId) => section.get().filter((record) => record.id !== id);
   return {
     all: () => section.get(),
     get: (id) => section.get().find((record) => record.id === id),
-    put: (record) => section.set([...others(record.id), record]),
-    remove: (id) => section.set(others(id)),
+    put(record) {
+      const records = [...section.get()];
+      const place = records.findIndex(({ id }) => id === record.id);
+      records.splice(place === -1 ? records.length : place, 1, record);
+      return section.set(records);
+    },
+    remove: (id) => section.set(section.get().filter((record) => record.id !== id)),
   };
 }
 

@@ -77,13 +77,16 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
       throw new HostError('address-taken', `${whom} has one of ${texts.join(', ')} already`);
     }
     const current = links.find((link) => link.name === device)?.addresses.map(({ local }) => local) ?? [];
-    // Routes change between the two: the kernel drops a route with the address that it names as source.
+    const gone = current.filter((text) => !texts.includes(text));
+    // Routes let go of an address before it goes: the kernel drops a route with the address that it names as source.
     await batch(host, [
       ...texts.filter((text) => !current.includes(text)).map((text) => address('add', text, device)),
       ...rangeRoutes(device, range, wanted, routes),
       ...endpointSources(wanted, routes),
-      ...current.filter((text) => !texts.includes(text)).map((text) => address('del', text, device)),
+      ...gone.map((text) => address('del', text, device)),
     ]);
+    // With the last address of a link the kernel drops all routes by it.
+    if (gone.length > 0) await batch(host, rangeRoutes(device, range, wanted, await readRoutes(host)));
     exposed = wanted;
   }
 

@@ -1,10 +1,11 @@
-import { access } from 'node:fs/promises';
+import { access, writeFile } from 'node:fs/promises';
+import { HostError } from '../ports/host.ts';
 import { INHERITED, run } from './command.ts';
 
 /** A network namespace in which programs can be run and sysctls be set. */
 export interface Namespace {
   run(command: readonly string[], input?: string): Promise<string>;
-  /** Sets what exists of these, per value in one go. Keys are paths below /proc/sys/net; dots in names of links mean nothing there. */
+  /** Keys are paths below /proc/sys/net: dots in names of links mean nothing there. */
   setSysctls(values: ReadonlyMap<string, string>): Promise<void>;
 }
 
@@ -13,40 +14,62 @@ export interface Namespace {
  * name a second namespace by it.
  */
 export function hostNamespace(path?: string, descriptor?: number): Namespace {
-  return createNamespace(path === undefined ? [] : ['nsenter', `--net=${path}`, '--'], descriptor);
-}
-
-/** The namespace behind an open descriptor. */
-export function openedNamespace(descriptor: number): Namespace {
-  return createNamespace(['nsenter', `--net=${INHERITED}`, '--'], descriptor);
-}
-
-function createNamespace(prefix: readonly string[], descriptor: number | undefined): Namespace {
-  const runHere = (command: readonly string[], input?: string) =>
-    run([...prefix, ...command], {
-      ...(input === undefined ? {} : { input }),
-      ...(descriptor === undefined ? {} : { descriptor }),
-    });
+  if (path !== undefined) return entered(path, descriptor);
+  const options = descriptor === undefined ? {} : { descriptor };
   return {
-    run: runHere,
+    run: (command, input = '') => run(command, { ...options, input }),
     async setSysctls(values) {
-      const hasIpv6 = await exists('/proc/sys/net/ipv6');
-      const byValue = new Map<string, string[]>();
-      for (const [key, value] of values) {
-        // A kernel started with ipv6.disable=1 has none of them, and nothing to protect.
-        if (key.startsWith('ipv6/') && !hasIpv6) continue;
-        byValue.set(value, [...(byValue.get(value) ?? []), `/proc/sys/net/${key}`]);
-      }
-      // /proc/sys/net shows the namespace of the process that looks; tee is the one program of a bare system that
-      // writes one value to many files.
-      await Promise.all([...byValue].map(([value, paths]) => runHere(['tee', '--', ...paths], `${value}\n`)));
+      await Promise.all((await available(values)).map(([key, value]) => writeSysctl(key, value)));
     },
   };
 }
 
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
+/** The namespace behind an open descriptor. */
+export function openedNamespace(descriptor: number): Namespace {
+  return entered(INHERITED, descriptor);
+}
+
+/** A namespace that each program enters by itself: threads of Node cannot change theirs. */
+function entered(path: string, descriptor: number | undefined): Namespace {
+  const options = descriptor === undefined ? {} : { descriptor };
+  const enter = (command: readonly string[], input = '') =>
+    run(['nsenter', `--net=${path}`, '--', ...command], { ...options, input });
+  return {
+    run: enter,
+    async setSysctls(values) {
+      const byValue = new Map<string, string[]>();
+      for (const [key, value] of await available(values)) {
+        byValue.set(value, [...(byValue.get(value) ?? []), pathOf(key)]);
+      }
+      // /proc/sys/net shows the namespace of the process that looks. tee is the one program of a bare system that writes
+      // one value to many files.
+      await Promise.all([...byValue].map(([value, paths]) => enter(['tee', '--', ...paths], `${value}\n`)));
+    },
+  };
+}
+
+function pathOf(key: string): string {
+  return `/proc/sys/net/${key}`;
+}
+
+async function writeSysctl(key: string, value: string): Promise<void> {
+  try {
+    await writeFile(pathOf(key), `${value}\n`);
+  } catch (error) {
+    throw new HostError(
+      'command-failed',
+      `cannot set ${pathOf(key)} to ${value}: ${(error as Error).message}`,
+    );
+  }
+}
+
+/** Without those of IPv6 on a kernel started with ipv6.disable=1: it has none of them, and nothing to protect. */
+async function available(
+  values: ReadonlyMap<string, string>,
+): Promise<readonly (readonly [string, string])[]> {
+  const hasIpv6 = await access(pathOf('ipv6')).then(
     () => true,
     () => false,
   );
+  return [...values].filter(([key]) => hasIpv6 || !key.startsWith('ipv6/'));
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import type { EndpointId } from '../../src/core/ids.ts';
 import { createLinuxHost } from '../../src/host/linux.ts';
@@ -86,6 +87,21 @@ describe('what Weft leaves on a machine', { skip: needsRoot }, () => {
       { type, pi, vnet_hdr, multi_queue, persist, mtu: link.mtu, queue: link.txqlen },
       { type: 'tun', pi: false, vnet_hdr: true, multi_queue: false, persist: true, mtu: 1400, queue: 30 },
     );
+  });
+
+  test('a daemon that runs in the namespace itself does as one that is told of it', async () => {
+    const look = async () => {
+      const { sysctls, routes4 } = await snapshot(net, 'host');
+      return { routes4, sysctls: sysctls?.split('\n').filter((line) => line.includes('.weft0.')) };
+    };
+    await live().prepare(MESH);
+    const told = await look();
+    assert.ok(told.sysctls?.includes('net.ipv4.conf.weft0.forwarding = 1'));
+    await live().restore();
+    const life = join(import.meta.dirname, 'host-life.ts');
+    await net.run('host', process.execPath, life, '', net.stateDirectory, one);
+    const { routes4, sysctls } = await look();
+    assert.deepEqual([routes4, sysctls], [told.routes4, told.sysctls]);
   });
 
   test('a user can be given the device', async () => {
