@@ -75,6 +75,8 @@ function checkRecord(item: Fields): EndpointRecord {
   const { sandbox, link } = item;
   const id = text(item, 'id');
   if (!ENDPOINT_ID.test(id)) throw new Error('endpoints: id is not an id');
+  if ((item.kind === 'host') !== (sandbox === null)) throw new Error('endpoints: sandbox does not fit kind');
+  if (item.phase === 'attached' && item.address === null) throw new Error('endpoints: address is missing');
   return {
     id: id as EndpointId,
     kind: oneOf(item, 'kind', ['sandbox', 'host'] as const),
