@@ -32,8 +32,8 @@ export interface Endpoints {
   reconcile(): Promise<Reconciled>;
   /** Reconciles now and every RECONCILE_INTERVAL. The host is prepared before. */
   start(): Promise<Reconciled>;
-  /** Ends that; what is under way goes on. */
-  stop(): void;
+  /** Ends that; resolves when the look under way is over, so that nothing is plugged any more. */
+  stop(): Promise<void>;
 }
 
 export interface EndpointsParts {
@@ -60,6 +60,7 @@ export function createEndpoints(parts: EndpointsParts): Endpoints {
   const exposure = createExposure(parts, records, steps, locks);
   let timer: Timer | undefined;
   let running = false;
+  let underWay: Promise<unknown> = Promise.resolve();
 
   async function attach(request: AttachRequest): Promise<Endpoint> {
     checkRequest(request);
@@ -163,9 +164,12 @@ export function createEndpoints(parts: EndpointsParts): Endpoints {
   const reconcile = () => reconcileEndpoints(parts, records, steps, exposure, locks);
 
   function schedule(): void {
-    timer = clock.setTimer(RECONCILE_INTERVAL, async () => {
-      await reconcile().catch((error) => log.warn('endpoints were not reconciled', { error: String(error) }));
-      if (running) schedule();
+    timer = clock.setTimer(RECONCILE_INTERVAL, () => {
+      underWay = reconcile()
+        .catch((error) => log.warn('endpoints were not reconciled', { error: String(error) }))
+        .then(() => {
+          if (running) schedule();
+        });
     });
   }
 
@@ -186,9 +190,10 @@ export function createEndpoints(parts: EndpointsParts): Endpoints {
       schedule();
       return result;
     },
-    stop() {
+    async stop() {
       running = false;
       timer?.cancel();
+      await underWay;
     },
   };
 }

@@ -191,6 +191,17 @@ test('a sandbox that ends without a word gives its address back within half a mi
   await world.clock.settle();
   assert.deepEqual(endpoints.list(), []);
   assert.equal(world.allocated.size, 0);
-  endpoints.stop();
+  await endpoints.stop();
+  assert.equal(world.clock.pending(), 0);
+});
+
+test('a stop waits for the look under way', async () => {
+  const { world, endpoints } = await begin();
+  const { id } = await endpoints.attach({ sandbox: 'web' });
+  await endpoints.start();
+  world.machine.tamper(id, 'delete');
+  await world.clock.advance(RECONCILE_INTERVAL);
+  await endpoints.stop();
+  assert.deepEqual(world.machine.interfaces('web'), ['eth0']);
   assert.equal(world.clock.pending(), 0);
 });
