@@ -5,7 +5,7 @@ import { type Endpoints, RECONCILE_INTERVAL } from '../../src/attach/endpoints.t
 import type { EndpointId } from '../../src/core/ids.ts';
 import { SpaceError } from '../../src/mesh/space.ts';
 import { HostError } from '../../src/ports/host.ts';
-import { createWorld, type World } from './support/attach-world.ts';
+import { createFault, createWorld, type World } from './support/attach-world.ts';
 
 function fails(code: EndpointErrorCode, task: Promise<unknown>): Promise<void> {
   return assert.rejects(task, (error) => error instanceof EndpointError && error.code === code);
@@ -196,12 +196,25 @@ test('a sandbox that ends without a word gives its address back within half a mi
 });
 
 test('a stop waits for the look under way', async () => {
-  const { world, endpoints } = await begin();
+  const world = createWorld();
+  world.machine.addSandbox('web');
+  let hold = Promise.resolve();
+  const slow = { ...createFault('refuse', 0), guard: <T>(call: () => Promise<T>) => hold.then(call) };
+  const endpoints = await world.live(slow);
   const { id } = await endpoints.attach({ sandbox: 'web' });
   await endpoints.start();
   world.machine.tamper(id, 'delete');
+  const gate = Promise.withResolvers<void>();
+  hold = gate.promise;
   await world.clock.advance(RECONCILE_INTERVAL);
-  await endpoints.stop();
+  let stopped = false;
+  const stopping = endpoints.stop().then(() => {
+    stopped = true;
+  });
+  await world.clock.settle();
+  assert.deepEqual([stopped, world.machine.interfaces('web')], [false, []]);
+  gate.resolve();
+  await stopping;
   assert.deepEqual(world.machine.interfaces('web'), ['eth0']);
   assert.equal(world.clock.pending(), 0);
 });
