@@ -54,3 +54,32 @@ export interface PeerRecord {
   /** Largest number of links that it accepts. */
   readonly degree: number;
 }
+
+const MAX_LISTED = 64;
+
+/** Reads a value that its author may have written in any way; undefined when it is no PeerRecord. */
+export function readPeerRecord(value: unknown): PeerRecord | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { nickname, version, control, data, boot, free, degree } = value as Partial<PeerRecord>;
+  if (!isText(nickname, 64) || !isText(version, 64) || !isText(boot, 16)) return undefined;
+  if (!isTexts(control) || !isTexts(data) || !isCount(free) || !isCount(degree)) return undefined;
+  return { nickname, version, control, data, boot, free, degree };
+}
+
+/** Peer ids of a `links` record; what is no list of texts is an empty one. Longer ones are cut. */
+export function readLinks(value: unknown): readonly PeerId[] {
+  if (!Array.isArray(value)) return [];
+  return value.slice(0, 2 * MAX_LISTED).filter((peer): peer is PeerId => isText(peer, 64));
+}
+
+function isText(value: unknown, most: number): value is string {
+  return typeof value === 'string' && value.length <= most;
+}
+
+function isTexts(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.length <= MAX_LISTED && value.every((item) => isText(item, 255));
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}

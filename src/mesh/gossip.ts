@@ -1,0 +1,234 @@
+import type { Crypto } from '../core/crypto.ts';
+import type { MeshId, PeerId } from '../core/ids.ts';
+import {
+  type Delta,
+  decodeDelta,
+  type SignedDelta,
+  type VerifiedDelta,
+  verifyDelta,
+} from '../core/wire/delta.ts';
+import type { VectorPart } from '../core/wire/vector.ts';
+import type { Clock, Timer } from '../ports/clock.ts';
+import type { Log } from '../ports/log.ts';
+import type { Random } from '../ports/random.ts';
+import type { Links, Neighbour } from './links.ts';
+import type { Membership } from './membership.ts';
+import { createOutbox, type Outbox } from './outbox.ts';
+import type { OpenRecords } from './replicated.ts';
+
+/**
+ * How records get around.
+ *
+ * 1. A new delta goes to every neighbour but the one that brought it, in batches.
+ * 2. The dialler of a new link says what it holds of every author (`vector`); the other side sends what is lacking there and asks (`want`)
+ *    for what is lacking here. So two halves of a healed mesh are equal within a second.
+ * 3. Every ten seconds one random neighbour is told the whole state in three numbers (`summary`). If its own differ, it answers with
+ *    its vector. This finds what 1 and 2 have lost; there are no acknowledgements and no gaps to be repaired otherwise.
+ *
+ * What cannot be read, is not signed by its author or is over a limit is counted under its author and dropped; the link stays.
+ */
+export interface Gossip {
+  readonly counters: GossipCounters;
+  /** Sends what waits, without waiting for the batch. */
+  flush(): void;
+  close(): void;
+}
+
+export interface GossipCounters {
+  /** Deltas received that were new, and that were not. */
+  fresh: number;
+  duplicates: number;
+  rejected: number;
+  sent: number;
+  /** Summaries that differed. */
+  repairs: number;
+}
+
+export interface GossipParts {
+  readonly mesh: MeshId;
+  readonly crypto: Crypto;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly links: Links;
+  readonly membership: Pick<Membership, 'isMember' | 'isRemoved' | 'watch'>;
+  readonly records: OpenRecords;
+  readonly log: Log;
+}
+
+/** At most one batch to a neighbour in this time; the first one after a quiet time leaves sooner. */
+export const BATCH = 50;
+const FIRST_BATCH = 5;
+export const SUMMARY_EVERY = 10_000;
+/** Deltas that wait for their author to become a member. Its certificate is usually some messages behind. */
+const MAX_STRANGERS = 4_096;
+const MAX_STRANGER_BYTES = 4 << 20;
+
+export function createGossip(parts: GossipParts): Gossip {
+  const { mesh, crypto, clock, random, links, membership, records, log } = parts;
+  const { replica } = records;
+  const outboxes = new Map<Neighbour, Outbox>();
+  const counters: GossipCounters = { fresh: 0, duplicates: 0, rejected: 0, sent: 0, repairs: 0 };
+  const strangers = createStrangers();
+  let batch: Timer | undefined;
+  let lastBatch = -BATCH;
+  let reconsidering: Timer | undefined;
+
+  function push(delta: VerifiedDelta, except?: Neighbour): void {
+    for (const [neighbour, outbox] of outboxes) if (neighbour !== except) outbox.add(delta);
+    const wait = Math.max(FIRST_BATCH, lastBatch + BATCH - clock.now());
+    batch ??= clock.setTimer(wait, flush);
+  }
+
+  function flush(): void {
+    batch?.cancel();
+    batch = undefined;
+    lastBatch = clock.now();
+    for (const outbox of outboxes.values()) outbox.flush();
+  }
+
+  // --- what arrives
+
+  function receive(from: Neighbour, signed: SignedDelta): void {
+    const decoded = decodeDelta(crypto, signed);
+    if (!decoded.ok) {
+      reject(undefined, decoded.problem, from);
+      return;
+    }
+    const { delta } = decoded;
+    outboxes.get(from)?.remove(delta);
+    if (!replica.isNews(delta)) counters.duplicates++;
+    else if (isKnown(delta.author)) take(delta, from);
+    else strangers.add(delta);
+  }
+
+  function take(delta: Delta, from: Neighbour | undefined): void {
+    const verified = verifyDelta(crypto, mesh, delta);
+    const merged = verified === undefined ? undefined : records.merge(verified);
+    if (verified === undefined || merged === undefined) reject(delta.author, 'bad-signature', from);
+    else if (!merged.ok) reject(delta.author, merged.problem, from);
+    else {
+      counters.fresh++;
+      push(verified, from);
+    }
+  }
+
+  function reject(author: PeerId | undefined, problem: string, from: Neighbour | undefined): void {
+    counters.rejected++;
+    records.quarantine(author, problem);
+    log.debug('did not take a record', { author, problem, from: from?.peer });
+  }
+
+  /** Removed peers too: what they wrote while they were members stays part of the state on all peers. */
+  function isKnown(author: PeerId): boolean {
+    return membership.isMember(author) || membership.isRemoved(author);
+  }
+
+  function reconsider(): void {
+    reconsidering = undefined;
+    for (const delta of strangers.release(isKnown)) if (replica.isNews(delta)) take(delta, undefined);
+  }
+
+  // --- comparing
+
+  function sendVector(to: Neighbour): void {
+    for (const part of replica.vector()) to.send({ type: 'vector', ...part });
+  }
+
+  function compare(from: Neighbour, part: VectorPart): void {
+    const { send, want } = replica.compare(part);
+    deliver(from, send);
+    if (want.length > 0) from.send({ type: 'want', want });
+  }
+
+  function deliver(to: Neighbour, deltas: readonly VerifiedDelta[]): void {
+    const outbox = outboxes.get(to);
+    for (const delta of deltas) outbox?.add(delta);
+    outbox?.flush();
+  }
+
+  function summarise(): void {
+    timer = clock.setTimer(SUMMARY_EVERY * (0.8 + 0.4 * random.fraction()), summarise);
+    const all = links.neighbours();
+    const neighbour = all[Math.floor(random.fraction() * all.length)];
+    // One that still has to read a lot would differ anyway.
+    if (neighbour !== undefined && neighbour.room() > 0) {
+      neighbour.send({ type: 'summary', ...replica.digest() });
+    }
+  }
+
+  links.handle('deltas', (from, { deltas }) => {
+    for (const signed of deltas) receive(from, signed);
+  });
+  links.handle('vector', compare);
+  links.handle('want', (from, { want }) => deliver(from, replica.wanted(want)));
+  links.handle('summary', (from, { authors, deltas, sum }) => {
+    const own = replica.digest();
+    if (own.authors === authors && own.deltas === deltas && own.sum === sum) return;
+    counters.repairs++;
+    if (from.room() > 0) sendVector(from);
+  });
+
+  function up(neighbour: Neighbour): void {
+    const onSent = (count: number) => {
+      counters.sent += count;
+    };
+    outboxes.set(neighbour, createOutbox({ neighbour, isLive: replica.holds, onSent }));
+    if (neighbour.direction === 'dialled') sendVector(neighbour);
+  }
+
+  const stops = [
+    links.watch({
+      up,
+      down: (neighbour) => void outboxes.delete(neighbour),
+      room: (neighbour) => outboxes.get(neighbour)?.flush(),
+    }),
+    records.onWritten((delta) => push(delta)),
+    // Later, because a change of membership may come out of the middle of a merge.
+    membership.watch(() => {
+      reconsidering ??= clock.setTimer(0, reconsider);
+    }),
+  ];
+  let timer = clock.setTimer(SUMMARY_EVERY * random.fraction(), summarise);
+  for (const neighbour of links.neighbours()) up(neighbour);
+
+  return {
+    counters,
+    flush,
+    close() {
+      flush();
+      timer.cancel();
+      batch?.cancel();
+      reconsidering?.cancel();
+      for (const stop of stops) stop();
+    },
+  };
+}
+
+/** A waiting room that forgets the first when it is full; what is forgotten comes again with a comparison. */
+function createStrangers() {
+  const waiting = new Map<string, Delta>();
+  let bytes = 0;
+
+  function remove(name: string, delta: Delta): void {
+    if (waiting.delete(name)) bytes -= delta.body.length;
+  }
+
+  return {
+    add(delta: Delta): void {
+      // With the signature, so that a forgery does not take the place of the real one.
+      const name = `${delta.author} ${delta.seq} ${delta.signature}`;
+      if (waiting.has(name)) return;
+      waiting.set(name, delta);
+      bytes += delta.body.length;
+      for (const [oldest, first] of waiting) {
+        if (waiting.size <= MAX_STRANGERS && bytes <= MAX_STRANGER_BYTES) break;
+        remove(oldest, first);
+      }
+    },
+    release(isKnown: (author: PeerId) => boolean): readonly Delta[] {
+      const released = [...waiting].filter(([, delta]) => isKnown(delta.author));
+      for (const [name, delta] of released) remove(name, delta);
+      return released.map(([, delta]) => delta);
+    },
+  };
+}

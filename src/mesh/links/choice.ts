@@ -1,0 +1,86 @@
+import type { PeerId } from '../../core/ids.ts';
+
+/**
+ * Whom to dial. Up to ALL_LINKED other members: everybody. Beyond that a random graph as HyParView keeps one (Leitão, Pereira, Rodrigues,
+ * DSN 2007), except that the passive view is simply the list of members:
+ *  - at least FEWEST links, to random members that are up;
+ *  - one link to the next member by id, so that the whole is one ring whatever chance does;
+ *  - one try at a time to a member that nobody reaches: the two sides of a healed partition find each other by nothing else.
+ */
+export const ALL_LINKED = 8;
+export const FEWEST = 6;
+export const MOST = 8;
+
+export interface Situation {
+  readonly self: PeerId;
+  /** All members but this one, sorted. */
+  readonly others: readonly PeerId[];
+  isLinked(peer: PeerId): boolean;
+  /** Somebody reaches it. */
+  isUp(peer: PeerId): boolean;
+  /** An address is known. */
+  isDialable(peer: PeerId): boolean;
+  /** Being dialled, or about to be for the first time. */
+  isTried(peer: PeerId): boolean;
+  /** Neither that nor resting after a failure. */
+  isReady(peer: PeerId): boolean;
+  /** Uniform in [0, 1). */
+  fraction(): number;
+}
+
+export function chooseTargets(situation: Situation): readonly PeerId[] {
+  const { others, isLinked, isDialable } = situation;
+  const candidates = others.filter((peer) => !isLinked(peer) && isDialable(peer));
+  return others.length <= ALL_LINKED ? candidates : chooseSome(situation, candidates);
+}
+
+function chooseSome(situation: Situation, candidates: readonly PeerId[]): readonly PeerId[] {
+  const { others, isLinked, isUp, isReady, isTried } = situation;
+  const linked = others.filter(isLinked).length;
+  const chosen = new Set(candidates.filter(isTried));
+  const ready = candidates.filter((peer) => !chosen.has(peer) && isReady(peer));
+
+  const next = successor(situation);
+  if (next !== undefined && ready.includes(next)) chosen.add(next);
+  // Without a link nobody is known to be up: then everybody may be.
+  const useful = linked === 0 ? ready : ready.filter(isUp);
+  const busy = [...chosen].filter((peer) => linked === 0 || isUp(peer)).length;
+  pick(useful, FEWEST - linked - busy, chosen, situation);
+
+  const probing = [...chosen].some((peer) => !isUp(peer));
+  if (linked > 0 && !probing) {
+    const lost = ready.filter((peer) => !isUp(peer));
+    pick(lost, 1, chosen, situation);
+  }
+  return [...chosen];
+}
+
+function pick(from: readonly PeerId[], count: number, into: Set<PeerId>, { fraction }: Situation): void {
+  const pool = from.filter((peer) => !into.has(peer));
+  for (let left = count; left > 0 && pool.length > 0; left--) {
+    const [peer] = pool.splice(Math.floor(fraction() * pool.length), 1);
+    if (peer !== undefined) into.add(peer);
+  }
+}
+
+/** The next member by id that is up, after the last one the first. */
+export function successor({ self, others, isUp, isLinked }: Situation): PeerId | undefined {
+  const alive = others.filter((peer) => isLinked(peer) || isUp(peer));
+  return alive.find((peer) => peer > self) ?? alive[0];
+}
+
+/**
+ * A link that may be given up: one of more than MOST, dialled from here, not to the successor, to a peer that has more than MOST itself,
+ * so that neither side falls below FEWEST when both do this at once.
+ */
+export function chooseSurplus(
+  situation: Situation,
+  dialled: readonly PeerId[],
+  degree: (peer: PeerId) => number,
+): PeerId | undefined {
+  const { others, isLinked, fraction } = situation;
+  if (others.length <= ALL_LINKED || others.filter(isLinked).length <= MOST) return undefined;
+  const next = successor(situation);
+  const pool = dialled.filter((peer) => peer !== next && degree(peer) > MOST);
+  return pool[Math.floor(fraction() * pool.length)];
+}
