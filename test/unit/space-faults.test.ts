@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { DEFAULT_NETWORK, type EndpointId } from '../../src/core/ids.ts';
+import { DEFAULT_NETWORK, type EndpointId, type PeerId } from '../../src/core/ids.ts';
 import { type Space, SpaceError } from '../../src/mesh/space.ts';
 import { createSpaceWorld, type SpaceWorld } from './support/space-world.ts';
 
@@ -165,6 +165,53 @@ test('a disk that is full refuses the request and keeps the address free', async
   assert.equal(world.space('cleo').free(), free);
   world.host('cleo').store.failWrites(undefined);
   await world.settled(world.allocate('cleo', 'x'));
+});
+
+/** Calls `seen` for each donation or probe that reaches the host as a witness. */
+function watchWitness(world: SpaceWorld, name: string, seen: (body: object) => void): void {
+  const { life } = world.host(name);
+  assert.ok(life);
+  const { answer } = life;
+  Object.assign(life, {
+    answer: (from: PeerId, kind: string, body: object) => {
+      if (kind === 'space/witness') seen(body);
+      return answer(from, kind, body);
+    },
+  });
+}
+
+test('nobody hears of a donation that its donor could not write down', async () => {
+  const world = await threeHosts();
+  const promised: object[] = [];
+  watchWitness(world, 'anna', (body) => ('entry' in body ? promised.push(body) : undefined));
+  world.host('bert').store.failWrites(new Error('no space left on device'));
+  const asking = world.allocate('cleo', 'x', '10.40.0.9', 6_000);
+  await world.run(2_000);
+  assert.equal(world.space('bert').pendingDonations().length, 1);
+  assert.deepEqual(promised, []);
+  world.host('bert').store.failWrites(undefined);
+  assert.equal((await world.settled(asking)).address, '10.40.0.9');
+  assert.equal(promised.length, 1);
+});
+
+test('an address that its owner takes while it asks for its witness stays with the owner', async () => {
+  const world = await threeHosts();
+  const wanted = '10.40.0.9';
+  let taken: Promise<unknown> | undefined;
+  watchWitness(world, 'anna', () => {
+    taken ??= world.allocate('bert', 'own', wanted);
+  });
+  const outcome = await world.settled(world.allocate('cleo', 'x', wanted).catch((error: unknown) => error));
+  assert.ok(outcome instanceof SpaceError);
+  assert.equal(outcome.code, 'in-use');
+  await taken;
+  assert.deepEqual(
+    world
+      .space('bert')
+      .allocations()
+      .map(({ address }) => address),
+    [wanted],
+  );
 });
 
 test('a space that closes lets nobody wait', async () => {

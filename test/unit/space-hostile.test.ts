@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { formatIpv4 } from '../../src/core/address.ts';
 import { DEFAULT_NETWORK, type PeerId } from '../../src/core/ids.ts';
 import {
   type RingChange,
@@ -205,6 +206,20 @@ test('a grant for somebody else, or one that nobody signed, is not adopted', asy
     assert.ok(outcome instanceof SpaceError, JSON.stringify(entries));
     assert.equal(outcome.code, 'bad-grant');
   }
+});
+
+test('an answer that was forged on the way gives nothing', async () => {
+  const mesh = await world();
+  const [anna, bert, cleo] = ['anna', 'bert', 'cleo'].map(mesh.host) as [FakeHost, FakeHost, FakeHost];
+  const { start } = home(mesh, 'bert');
+  // To its donor's heir a donation needs no witness: the donor's signature is all that there is to forge.
+  const forged = { ...signed(mesh, cleo, change(bert, anna, start, start, 2)), witness: anna.peer };
+  Object.assign(bert.life ?? {}, { answer: async () => ({ granted: [forged] }) });
+  const asking = mesh.allocate('anna', 'x', formatIpv4(start), 1_500).catch((error: unknown) => error);
+  const outcome = await mesh.settled(asking);
+  assert.ok(outcome instanceof SpaceError);
+  assert.equal(outcome.code, 'owner-unreachable');
+  assert.deepEqual(home(mesh, 'bert').start, start);
 });
 
 test('no request, however malformed, is answered with space or breaks the host', async () => {
