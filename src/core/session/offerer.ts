@@ -1,0 +1,262 @@
+import { equalBytes } from '../bytes.ts';
+import { createKeyRing } from './key-ring.ts';
+import { deriveKeys } from './keys.ts';
+import { createLives } from './lives.ts';
+import type { Session, SessionAction, SessionParts, SessionStatus } from './session.ts';
+import { earliest, REKEY_AFTER } from './timing.ts';
+import {
+  type Answer,
+  type Ask,
+  chooseSuite,
+  isSigned,
+  type Offer,
+  readMessage,
+  signMessage,
+} from './wire.ts';
+
+/** An offer under way. */
+interface Pending {
+  readonly offer: Offer;
+  readonly bytes: Uint8Array;
+  /** X25519 private key, zeroed as soon as the offer is answered or given up. */
+  readonly secret: Uint8Array;
+  readonly made: number;
+  tries: number;
+  nextTry: number;
+}
+
+const FIRST_RETRY = 1_000;
+const LONGEST_RETRY = 30_000;
+/** How long one ephemeral key is offered. */
+const OFFER_LIFE = 60_000;
+/** Between two offers that somebody else asked for. */
+const ASKED_INTERVAL = 500;
+/** A new key must be proven within this time, doubled with each failure up to the longest. */
+const PROOF_TIME = 5_000;
+const LONGEST_PROOF_TIME = 60_000;
+
+export function createOfferer(parts: SessionParts): Session {
+  const { crypto, identity, mesh, peer, boot, suites, random, newIndex } = parts;
+  const ring = createKeyRing();
+  const lives = createLives();
+  const outward = { mesh, from: identity.peer, to: peer };
+  const inward = { mesh, from: peer, to: identity.peer };
+  let pending: Pending | undefined;
+  let wanted = false;
+  let lastEpoch = 0;
+  let lastAsked = Number.NEGATIVE_INFINITY;
+  let rekeyAt: number | undefined;
+  let proofAt: number | undefined;
+  let failures = 0;
+  let since: number | undefined;
+  let lastError: string | undefined;
+  let rejected = 0;
+
+  const keys = (): SessionAction => ({ type: 'keys', keys: ring.list() });
+  const jittered = (delay: number) => delay * (0.9 + 0.2 * random.fraction());
+
+  /** A key with another life of the peer is of no use any more. */
+  const isStale = () =>
+    ring.current !== undefined && lives.present !== undefined && ring.current.peerBoot !== lives.present;
+  const isProving = () => proofAt !== undefined && ring.next?.peerBoot === lives.present;
+  const lacksKey = () => (ring.current === undefined || isStale()) && !isProving();
+
+  function dropOffer(): void {
+    pending?.secret.fill(0);
+    pending = undefined;
+  }
+
+  function makeOffer(now: number): readonly SessionAction[] {
+    dropOffer();
+    const secret = random.bytes(32);
+    const offer: Offer = {
+      kind: 'offer',
+      boot,
+      toBoot: lives.present,
+      epoch: ++lastEpoch,
+      index: newIndex(),
+      ephemeral: crypto.agreementPublicKey(secret),
+      suites,
+    };
+    const bytes = signMessage(offer, outward, identity, crypto);
+    pending = { offer, bytes, secret, made: now, tries: 0, nextTry: now };
+    rekeyAt = undefined;
+    return sendOffer(pending, now);
+  }
+
+  function sendOffer(one: Pending, now: number): readonly SessionAction[] {
+    if (one.tries > 0) lastError = 'the peer does not answer the offer of a key';
+    one.nextTry = now + jittered(Math.min(FIRST_RETRY * 2 ** one.tries, LONGEST_RETRY));
+    one.tries++;
+    return [{ type: 'send', bytes: one.bytes }];
+  }
+
+  function onAnswer(answer: Answer, bytes: Uint8Array, now: number): readonly SessionAction[] {
+    const one = pending;
+    if (one === undefined || !isAnswerTo(answer, one) || !isSigned(bytes, inward, crypto)) return reject();
+    const shared = crypto.agree(one.secret, answer.ephemeral);
+    const { offer, bytes: offerBytes } = one;
+    dropOffer();
+    if (shared === undefined) return fail('the peer sent a weak key');
+    const exchange = {
+      mesh,
+      offerer: identity.peer,
+      answerer: peer,
+      offer,
+      offerBytes,
+      answer,
+      answerBytes: bytes,
+    };
+    const { fromOfferer, fromAnswerer } = deriveKeys(shared, exchange, crypto);
+    shared.fill(0);
+    const key = {
+      receiveIndex: offer.index,
+      sendIndex: answer.index,
+      receiveKey: fromAnswerer,
+      sendKey: fromOfferer,
+      suite: answer.suite,
+      epoch: offer.epoch,
+      peerBoot: answer.boot,
+    };
+    lives.heard(answer.boot);
+    ring.add(key, true, now);
+    proofAt = now + Math.min(PROOF_TIME * 2 ** failures, LONGEST_PROOF_TIME);
+    return [keys()];
+  }
+
+  /** The suite must be the best that both have: nobody in between gets a worse one chosen, not even by replaying. */
+  function isAnswerTo(answer: Answer, { offer, bytes }: Pending): boolean {
+    return (
+      answer.boot === offer.toBoot &&
+      answer.toBoot === boot &&
+      answer.epoch === offer.epoch &&
+      answer.suite === chooseSuite(suites, answer.suites) &&
+      equalBytes(answer.offerHash, crypto.hash(bytes))
+    );
+  }
+
+  /** Worth something once for each life and each epoch, so a replayed one changes nothing. */
+  function onAsk(ask: Ask, bytes: Uint8Array, now: number): readonly SessionAction[] {
+    const isNews =
+      pending === undefined ? ask.boot !== ring.current?.peerBoot || ask.epoch === ring.current.epoch : true;
+    const isNewLife = ask.boot !== (pending?.offer.toBoot ?? lives.present);
+    if (lives.isOver(ask.boot) || !isNews) return reject();
+    if (!isNewLife && now - lastAsked < ASKED_INTERVAL) return [];
+    if (!isSigned(bytes, inward, crypto)) return reject();
+    lastAsked = now;
+    lives.heard(ask.boot);
+    wanted = true;
+    if (pending !== undefined && !isNewLife) return sendOffer(pending, now);
+    // An unproven key with this life has its own time to be proven in.
+    return isProving() ? [] : makeOffer(now);
+  }
+
+  function reject(): readonly SessionAction[] {
+    rejected++;
+    return [];
+  }
+
+  function fail(error: string): readonly SessionAction[] {
+    lastError = error;
+    return [];
+  }
+
+  function onConfirmed(receiveIndex: number, now: number): readonly SessionAction[] {
+    const before = ring.current;
+    if (!ring.confirm(receiveIndex, now)) return [];
+    const { peerBoot } = ring.current as NonNullable<typeof before>;
+    // A packet of a life that is over may have been under way.
+    if (peerBoot === lives.present) lives.proven(peerBoot);
+    if (before?.peerBoot !== peerBoot) since = now;
+    proofAt = undefined;
+    failures = 0;
+    lastError = undefined;
+    rekeyAt = now + jittered(REKEY_AFTER);
+    return [keys()];
+  }
+
+  function onTimer(now: number): readonly SessionAction[] {
+    const actions: SessionAction[] = [];
+    let changed = ring.expire(now);
+    if (proofAt !== undefined && now >= proofAt) {
+      proofAt = undefined;
+      failures = Math.min(failures + 1, 10);
+      lastError = 'no packet comes back under the new key: is the UDP port of the peer reachable?';
+      if (ring.fallBack()) changed = true;
+      actions.push({ type: 'unanswered' });
+      if (wanted && pending === undefined) actions.push(...makeOffer(now));
+    }
+    if (changed) actions.push(keys());
+    if (!wanted) return actions;
+    if (pending !== undefined && now >= pending.nextTry) {
+      actions.push(...(now - pending.made >= OFFER_LIFE ? makeOffer(now) : sendOffer(pending, now)));
+    }
+    if (rekeyAt !== undefined && now >= rekeyAt) actions.push(...makeOffer(now));
+    return actions;
+  }
+
+  function onMessage(bytes: Uint8Array, now: number): readonly SessionAction[] {
+    const message = readMessage(bytes);
+    if (message?.kind === 'answer') return onAnswer(message, bytes, now);
+    return message?.kind === 'ask' ? onAsk(message, bytes, now) : reject();
+  }
+
+  function status(): SessionStatus {
+    const key = ring.current ?? ring.next;
+    const established = ring.current !== undefined && !isStale();
+    return {
+      role: 'offers',
+      state: established
+        ? 'established'
+        : key !== undefined
+          ? 'agreed'
+          : pending !== undefined
+            ? 'negotiating'
+            : 'idle',
+      epoch: key?.epoch,
+      suite: key?.suite,
+      since: established ? since : undefined,
+      lastError,
+      rejected,
+    };
+  }
+
+  return {
+    step(event, now) {
+      switch (event.type) {
+        case 'want':
+          wanted = true;
+          return lacksKey() && pending === undefined ? makeOffer(now) : onTimer(now);
+        case 'pause':
+          wanted = false;
+          dropOffer();
+          return [];
+        case 'rekey':
+          return pending === undefined && ring.next === undefined ? makeOffer(now) : [];
+        case 'announced':
+          lives.announced(event.boot);
+          return wanted && lacksKey() && pending?.offer.toBoot !== event.boot ? makeOffer(now) : [];
+        case 'message':
+          return onMessage(event.bytes, now);
+        case 'confirmed':
+          return onConfirmed(event.receiveIndex, now);
+        case 'timer':
+          return onTimer(now);
+      }
+    },
+    indexes: () => [
+      ...ring.list().map(({ receiveIndex }) => receiveIndex),
+      ...(pending === undefined ? [] : [pending.offer.index]),
+    ],
+    nextAt() {
+      const times = [
+        ring.nextAt(),
+        proofAt,
+        wanted ? pending?.nextTry : undefined,
+        wanted ? rekeyAt : undefined,
+      ];
+      return earliest(times);
+    },
+    status,
+  };
+}
