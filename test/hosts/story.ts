@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { type TestContext, test } from 'node:test';
 import { createLab, type Lab, type LabOptions } from '../lab/create.ts';
+import { drawing } from '../lab/drawing.ts';
 import { transcript } from '../lab/echo.ts';
 import type { LabHost } from '../lab/host.ts';
 import { converged, joinAll } from '../lab/mesh.ts';
@@ -19,7 +19,7 @@ export function story(
     try {
       await tell(lab, t);
     } catch (error) {
-      console.error(`${echo.text()}\n${await drawing(lab)}`);
+      console.error(`${echo.text()}\n${await drawing(lab.hosts)}`);
       throw error;
     } finally {
       lab.close();
@@ -47,23 +47,4 @@ export async function place(lab: Lab, host: LabHost, name = host.name.replace('h
   const sandbox = await lab.sandbox(name);
   await host.weft(['attach', sandbox.path]);
   return { host, sandbox, address: await addressOf(sandbox) };
-}
-
-async function drawing(lab: Lab): Promise<string> {
-  return (await Promise.all(lab.hosts.map(drawHost))).join('\n');
-}
-
-async function drawHost(host: LabHost): Promise<string> {
-  const look = (argv: readonly string[]) =>
-    host.run(argv, { say: null, check: false }).then(({ stdout, stderr }) => stdout + stderr);
-  const log = await readFile(`${host.stateFolder}/weftd.log`, 'utf8').catch(() => '(no log)');
-  const { stdout, stderr } = await host.weft(['status'], { say: null, check: false });
-  const parts = {
-    'weft status': stdout + stderr,
-    'ip -br address': await look(['ip', '-br', 'address']),
-    'ip route': await look(['ip', 'route']),
-    'weftd.log (end)': log.split('\n').slice(-25).join('\n'),
-  };
-  const text = Object.entries(parts).map(([name, part]) => `${host.name}: ${name}\n${part.trimEnd()}`);
-  return text.join('\n').replaceAll('\n', '\n  │ ');
 }

@@ -14,6 +14,7 @@
 import { startCapture } from './capture.ts';
 import { execute } from './command.ts';
 import { createLab, type Lab } from './create.ts';
+import { drawing } from './drawing.ts';
 import { printedEcho } from './echo.ts';
 import type { LabHost } from './host.ts';
 import { joinAll } from './mesh.ts';
@@ -59,6 +60,9 @@ async function demonstrate(): Promise<void> {
     report.say(`   hosts ${lab.hosts.map((host) => `${host.name} ${host.address}`).join(', ')}`);
     await useMesh(lab, sandboxes);
     await takeDown(lab.hosts, before);
+  } catch (error) {
+    report.say(await drawing(lab.hosts));
+    throw error;
   } finally {
     lab.close();
   }
