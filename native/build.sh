@@ -62,7 +62,7 @@ if [ -n "$sanitize" ]; then
 fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-if ! node-gyp configure build -C "$folder" --nodedir="$headers" --jobs=2 ${sanitize:+-Dsanitize=$sanitize} >"$log" 2>&1; then
+if ! node-gyp configure build -C "$folder" --nodedir="$headers" --jobs=2 ${sanitize:+--sanitize=$sanitize} >"$log" 2>&1; then
   cat "$log" >&2
   exit 1
 fi

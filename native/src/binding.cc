@@ -70,10 +70,15 @@ class Binding : public Napi::ObjectWrap<Binding> {
   explicit Binding(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Binding>(info) {
     DatapathOptions options;
     if (!unpack(info, options)) return;
-    wakeUp_ = Wake::New(info.Env(), info[2].As<Napi::Function>(), "tun-tap-napi", 0, 1, this);
+    wakeUp_ = Napi::ThreadSafeFunction::New(info.Env(), info[2].As<Napi::Function>(), "tun-tap-napi", 0, 1);
     wakeUp_.Unref(info.Env());
-    // The wake function is released after the threads, so it is there for as long as they can call.
-    auto datapath = std::make_unique<Datapath>(std::move(options), [this] { wakeUp_.NonBlockingCall(); });
+    // Released after the threads have ended, so it is there for as long as they can call. A call that is still queued then finds
+    // nobody at home.
+    auto datapath = std::make_unique<Datapath>(std::move(options), [this] {
+      wakeUp_.NonBlockingCall([home = home_](Napi::Env env, Napi::Function callback) {
+        if (home->binding != nullptr && home->binding->open()) home->binding->deliverEvents(env, callback);
+      });
+    });
     if (const OpenError error = datapath->open()) {
       wakeUp_.Release();
       errorOf(info.Env(), error.step, error.error).ThrowAsJavaScriptException();
@@ -84,16 +89,17 @@ class Binding : public Napi::ObjectWrap<Binding> {
   }
 
   ~Binding() override {
+    home_->binding = nullptr;
     if (datapath_ == nullptr) return;
     datapath_.reset();
     wakeUp_.Release();
   }
 
  private:
-  static void deliver(Napi::Env env, Napi::Function callback, Binding* self, void*) {
-    if (env != nullptr && callback != nullptr && self->open()) self->deliverEvents(env, callback);
-  }
-  using Wake = Napi::TypedThreadSafeFunction<Binding, void, &Binding::deliver>;
+  /// Outlives the object; event loop only.
+  struct Home {
+    Binding* binding;
+  };
 
   /// Joins the threads off the event loop.
   class CloseWork : public Napi::AsyncWorker {
@@ -268,7 +274,8 @@ class Binding : public Napi::ObjectWrap<Binding> {
     if (list.Length() > 0) callback.Call({list});
   }
 
-  Wake wakeUp_;
+  std::shared_ptr<Home> home_{new Home{this}};
+  Napi::ThreadSafeFunction wakeUp_;
   std::unique_ptr<Datapath> datapath_;
   Napi::ObjectReference counters_;
   bool closing_ = false;

@@ -52,15 +52,23 @@ export function missing(): string | undefined {
 
 /** Builds the addon and the helper when they are not there or older than their sources. */
 export function buildNative(): string {
-  execFileSync('sh', [join(NATIVE, 'build.sh')], { stdio: ['ignore', 'ignore', 'inherit'] });
+  execFileSync('sh', [join(NATIVE, 'build.sh')], {
+    env: ENVIRONMENT,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
   const source = join(NATIVE, 'test/inner.cc');
   const program = join(NATIVE, 'build/inner');
   if (!existsSync(program) || statSync(program).mtimeMs < statSync(source).mtimeMs) {
     mkdirSync(join(NATIVE, 'build'), { recursive: true });
-    execFileSync('g++', ['-std=c++20', '-O1', '-Wall', '-Wextra', '-Werror', '-o', program, source]);
+    execFileSync('g++', ['-std=c++20', '-O1', '-Wall', '-Wextra', '-Werror', '-o', program, source], {
+      env: ENVIRONMENT,
+    });
   }
   return program;
 }
+
+/** Programs are not to load the sanitizer that this process may have been started with. */
+const { LD_PRELOAD: _, ...ENVIRONMENT } = process.env;
 
 let namespaces = 0;
 
@@ -135,7 +143,7 @@ export function createNativeRig(): NativeRig {
 }
 
 export function run(command: string, ...args: string[]): string {
-  return execFileSync(command, args, { encoding: 'utf8' });
+  return execFileSync(command, args, { encoding: 'utf8', env: ENVIRONMENT });
 }
 
 export async function until(condition: () => boolean): Promise<void> {
