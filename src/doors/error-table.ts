@@ -214,6 +214,16 @@ export const TABLE = {
     title: 'The port is in use',
     remedy: 'stop the program that has it (`ss -lntup`), or choose another one with --port',
   },
+  'listen-address': {
+    status: 500,
+    title: 'The address to listen on is none of this host',
+    remedy: 'choose one that `ip address` shows with --listen, or `::` for all',
+  },
+  'not-built': {
+    status: 500,
+    title: 'The native half of Weft is not there',
+    remedy: 'run `npm run build:native` in the checkout, or install the package for this platform',
+  },
   'socket-in-use': {
     status: 409,
     title: 'Another daemon listens on the socket',

@@ -1,0 +1,41 @@
+import type { Control, Started } from '../doors/control.ts';
+import { ControlError } from '../doors/errors.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Network } from './network.ts';
+import type { Config } from './options.ts';
+import type { Runner } from './runner.ts';
+import { createStatus } from './status.ts';
+
+/** Seconds, as people give them; invites count in milliseconds. */
+const DEFAULT_TTL = 86_400;
+
+export function createControl(parts: { config: Config; clock: Clock; runner: Runner }): Control {
+  const { runner } = parts;
+  const status = createStatus(parts);
+
+  function running(): Network {
+    runner.phases.requireReady();
+    const network = runner.network();
+    if (network === undefined) throw new ControlError('starting');
+    return network;
+  }
+
+  const started = (created: boolean): Started => ({ created, status: status() });
+
+  return {
+    status,
+    watchPhase: (handler) => runner.phases.watch(handler),
+    found: async (request) => started(await runner.found(request)),
+    join: async (request) => started(await runner.join(request)),
+    async invite({ ttl = DEFAULT_TTL, uses = 1 }) {
+      const { mesh, reach } = running();
+      const { id, token } = await mesh.invites.issue({ ttl: ttl * 1_000, uses });
+      return { id, token, ttl, uses, addresses: reach().control };
+    },
+    attach: async (request) => running().endpoints.attach(request),
+    detach: async ({ endpoint }) => running().endpoints.detach(endpoint),
+    expose: async (request) => running().endpoints.expose(request),
+    hide: async () => running().endpoints.hide(),
+    down: () => runner.down(),
+  };
+}

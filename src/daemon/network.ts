@@ -1,0 +1,216 @@
+import { join } from 'node:path';
+import { createEndpoints, type Endpoints } from '../attach/endpoints.ts';
+import { formatCidr, formatHostPort, prefixOf, type Range } from '../core/address.ts';
+import type { Identity } from '../core/crypto.ts';
+import { openNativeDatapath } from '../datapath/native.ts';
+import { hasAesInstructions } from '../host/cpu.ts';
+import { nodeCrypto } from '../host/crypto.ts';
+import { createLinuxHost } from '../host/linux.ts';
+import { hasIpv6, readUnderlay, type Underlay } from '../host/underlay.ts';
+import type { Reach } from '../mesh/announcer.ts';
+import type { OpenedKeeper } from '../mesh/keeper.ts';
+import { createLibp2pTransport } from '../mesh/libp2p/transport.ts';
+import type { MembershipStateSection } from '../mesh/membership-state.ts';
+import { type Mesh, startMesh } from '../mesh/mesh.ts';
+import type { Clock, Timer } from '../ports/clock.ts';
+import type { Datapath } from '../ports/datapath.ts';
+import type { Host } from '../ports/host.ts';
+import type { Log } from '../ports/log.ts';
+import type { Random } from '../ports/random.ts';
+import type { Config } from './options.ts';
+import { readVersion } from './version.ts';
+
+/** A member at work on this machine: the mesh, the device with its packet path, and what is attached. */
+export interface Network {
+  readonly mesh: Mesh;
+  readonly endpoints: Endpoints;
+  readonly datapath: Datapath;
+  /** CIDR of the mesh. */
+  readonly range: string;
+  readonly mtu: number;
+  /** What others are told to dial. */
+  reach(): Reach;
+  /** Set when the packet path has failed for good. */
+  failure(): string | undefined;
+  /** Ends the processes of this host's part and leaves device, links and routes: packets flow again at the next start. */
+  close(): Promise<void>;
+}
+
+export interface NetworkParts {
+  readonly config: Config;
+  readonly identity: Identity;
+  readonly keeper: OpenedKeeper;
+  readonly state: MembershipStateSection;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Told what is being done, for people. */
+  readonly progress: (text: string) => void;
+  /** Nothing of the mesh is on this machine yet: a start that fails takes everything away again. */
+  readonly fresh: boolean;
+}
+
+/** IPv4 20 or IPv6 40, UDP 8, and what the data path adds: header 16, description of a slice 12, tag 16. */
+const OVERHEAD_V4 = 72;
+const OVERHEAD_V6 = 92;
+const MIN_MTU = 576;
+const DEFAULT_UNDERLAY_MTU = 1500;
+/** A laptop's addresses change without a word. */
+const LOOK_AT_UNDERLAY_EVERY = 15_000;
+
+export async function startNetwork(parts: NetworkParts): Promise<Network> {
+  const { config, log, fresh } = parts;
+  const host = openHost(config, log);
+  try {
+    return await assemble(parts, host);
+  } catch (error) {
+    if (fresh) {
+      await host
+        .restore()
+        .catch((cause: unknown) => log.error('cannot undo the failed start', { error: String(cause) }));
+    }
+    throw error;
+  }
+}
+
+/** What the network is built from and taken away by; `restore` also works when nothing is up. */
+export function openHost(config: Config, log: Log): Host {
+  return createLinuxHost({ stateDirectory: join(config.state, 'host'), log });
+}
+
+async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
+  const { config, identity, keeper, state, clock, random, log, progress } = parts;
+  const range = rangeOf(state);
+  const cidr = formatCidr(range.start, prefixOf(range) ?? 32);
+  const look = () => readUnderlay({ device: config.device, range });
+  const underlay = await look();
+  const mtu = config.mtu ?? mtuFor(underlay, config);
+  let failure: string | undefined;
+  let datapath: Datapath | undefined;
+
+  const mesh = await startMesh({
+    identity,
+    crypto: nodeCrypto,
+    clock,
+    random,
+    log,
+    keeper,
+    state,
+    openTransport: (doorkeeper) => createLibp2pTransport({ identity, doorkeeper, clock, random, log }),
+    async openDatapath(onEvent) {
+      progress('bringing up the device');
+      await host.prepare({ device: config.device, range: cidr, mtu });
+      datapath = await openNativeDatapath({
+        device: config.device,
+        port: config.port,
+        address: config.listen === '::' && !hasIpv6() ? '0.0.0.0' : config.listen,
+        onEvent(event) {
+          if (event.type === 'failed') {
+            failure = event.message;
+            log.error('the packet path has failed', { error: event.message });
+          }
+          onEvent(event);
+        },
+      });
+      return datapath;
+    },
+    settings: {
+      nickname: config.nickname,
+      release: readVersion(),
+      listen: bindings(config),
+      reach: reachOf(config, underlay),
+      aes: hasAesInstructions(),
+    },
+  });
+  const endpoints = createEndpoints({
+    space: mesh.space,
+    host,
+    keeper,
+    clock,
+    random,
+    log,
+    device: config.device,
+    mtu,
+  });
+  try {
+    progress('looking after what is attached');
+    await endpoints.start();
+  } catch (error) {
+    await mesh.close();
+    throw error;
+  }
+
+  let reach = reachOf(config, underlay);
+  const lookAgain = async () => {
+    reach = reachOf(config, await look());
+    mesh.announce(reach);
+  };
+  const stopLooking = repeat(clock, LOOK_AT_UNDERLAY_EVERY, lookAgain, log);
+
+  return {
+    mesh,
+    endpoints,
+    datapath: datapath as Datapath,
+    range: cidr,
+    mtu,
+    reach: () => reach,
+    failure: () => failure,
+    async close() {
+      stopLooking();
+      await endpoints.stop();
+      await mesh.close();
+    },
+  };
+}
+
+function rangeOf(state: MembershipStateSection): Range {
+  const value = state.get();
+  if (value?.phase !== 'member') throw new TypeError('the state holds no mesh to start');
+  return value.genesis.range;
+}
+
+/** Peers are reached by IPv4 where it is there; a host with IPv6 only needs room for its longer header. */
+function mtuFor({ addresses, mtu = DEFAULT_UNDERLAY_MTU }: Underlay, { listen }: Config): number {
+  const onlyV6 = addresses.length > 0 && addresses.every((address) => address.includes(':'));
+  const overhead = onlyV6 || (listen.includes(':') && listen !== '::') ? OVERHEAD_V6 : OVERHEAD_V4;
+  return Math.max(MIN_MTU, mtu - overhead);
+}
+
+/** One port number serves TCP and UDP, so both lists are the same. */
+export function reachOf(config: Config, underlay: Pick<Underlay, 'addresses'>): Reach {
+  const { advertise, listen, port } = config;
+  const bound = listen === '::' || listen === '0.0.0.0' ? underlay.addresses : [listen];
+  const usable = listen === '0.0.0.0' ? bound.filter((address) => !address.includes(':')) : bound;
+  const told = advertise.length > 0 ? advertise : usable.map((address) => formatHostPort(address, port));
+  return { control: told.slice(0, MAX_TOLD), data: told.slice(0, MAX_TOLD) };
+}
+
+/** For libp2p, `::` is IPv6 alone. A kernel without IPv6 cannot bind it. */
+function bindings({ listen, port }: Config): readonly string[] {
+  if (listen !== '::') return [formatHostPort(listen, port)];
+  const v4 = formatHostPort('0.0.0.0', port);
+  return hasIpv6() ? [v4, formatHostPort('::', port)] : [v4];
+}
+
+/** As many as a token can hold. */
+const MAX_TOLD = 16;
+
+function repeat(clock: Clock, interval: number, run: () => Promise<void>, log: Log): () => void {
+  let timer: Timer;
+  let stopped = false;
+  const next = () => {
+    timer = clock.setTimer(interval, async () => {
+      try {
+        await run();
+      } catch (error) {
+        log.warn('cannot look at the interfaces', { error: String(error) });
+      }
+      if (!stopped) next();
+    });
+  };
+  next();
+  return () => {
+    stopped = true;
+    timer.cancel();
+  };
+}

@@ -1,0 +1,15 @@
+import { createControl } from './control.ts';
+import { openHeld } from './held.ts';
+import type { OpenDaemon } from './run.ts';
+import { createRunner } from './runner.ts';
+
+/** Reads the state; the machine is touched when a mesh starts. */
+export const openDaemon: OpenDaemon = async ({ config, clock, log }) => {
+  const held = await openHeld(config.state, log);
+  const runner = createRunner({ config, clock, log, held, reopen: () => openHeld(config.state, log) });
+  return {
+    control: createControl({ config, clock, runner }),
+    resume: () => runner.resume(),
+    stop: () => runner.stop(),
+  };
+};

@@ -1,0 +1,58 @@
+import { formatIpv4 } from '../../core/address.ts';
+import type { PeerId } from '../../core/ids.ts';
+import type { Dispute, IpamStatus, OwnerShare, OwnRange } from '../../doors/control.ts';
+import { KEY, readPeerRecord } from '../../mesh/records.ts';
+import type { Network } from '../network.ts';
+
+export function ipamStatus({ mesh, range }: Network, nickname: string): IpamStatus {
+  const { space, membership } = mesh;
+  const { start, last } = membership.genesis.range;
+  return {
+    range,
+    total: last - start + 1,
+    own: ownRanges(space.ring(), membership.self),
+    allocated: space.allocations().length,
+    free: space.free(),
+    owners: owners(mesh, nickname),
+    disputes: space.quarantine().map(
+      (entry): Dispute => ({
+        start: entry.range === undefined ? '' : formatIpv4(entry.range.start),
+        last: entry.range === undefined ? '' : formatIpv4(entry.range.last),
+        text: `${entry.reason}, written by ${entry.author}`,
+      }),
+    ),
+    waiting: space.pendingDonations().map(({ start, last, owner }) => {
+      const part = start === last ? formatIpv4(start) : `${formatIpv4(start)} to ${formatIpv4(last)}`;
+      return `the witness of the donation of ${part} to ${owner}`;
+    }),
+  };
+}
+
+type Ring = ReturnType<Network['mesh']['space']['ring']>;
+
+function ownRanges(ring: Ring, self: PeerId): readonly OwnRange[] {
+  return ring
+    .filter(({ owner }) => owner === self)
+    .map(({ start, last, network }) => ({
+      start: formatIpv4(start),
+      last: formatIpv4(last),
+      network,
+      size: last - start + 1,
+    }));
+}
+
+function owners({ space, membership, liveness, records }: Network['mesh'], nickname: string): OwnerShare[] {
+  const shares = new Map<PeerId, number>();
+  for (const { start, last, owner } of space.ring()) {
+    if (owner !== undefined) shares.set(owner, (shares.get(owner) ?? 0) + last - start + 1);
+  }
+  const list = [...shares].map(([peer, addresses]): OwnerShare => {
+    const record = readPeerRecord(records.get(peer, KEY.peer));
+    if (peer === membership.self) {
+      return { peer, nickname, state: 'self', addresses, free: space.free() };
+    }
+    const state = liveness.isUp(peer) ? 'up' : 'down';
+    return { peer, nickname: record?.nickname ?? peer, state, addresses, free: record?.free ?? null };
+  });
+  return list.sort((left, right) => right.addresses - left.addresses || (left.peer < right.peer ? -1 : 1));
+}

@@ -1,0 +1,102 @@
+import type { PeerStatus, Warning } from '../../doors/control.ts';
+import type { OpenedKeeper } from '../../mesh/keeper.ts';
+import type { Network } from '../network.ts';
+
+interface Facts {
+  readonly network: Network | undefined;
+  readonly peers: readonly PeerStatus[];
+  readonly keeper: OpenedKeeper;
+}
+
+/** One rule a warning; each looks at the facts and says nothing when all is well. */
+const RULES: readonly ((facts: Facts) => Warning | undefined)[] = [
+  ({ network }) => {
+    const text = network?.failure();
+    return text === undefined
+      ? undefined
+      : {
+          code: 'datapath-failed',
+          severity: 'error',
+          text: `No packets flow: ${text}`,
+          remedy: 'run `weft down`, then `weft up`',
+        };
+  },
+  ({ network }) => {
+    const disputed = network?.mesh.space.quarantine().length ?? 0;
+    return disputed === 0
+      ? undefined
+      : {
+          code: 'ring-disputed',
+          severity: 'error',
+          text: `${disputed} changes of the ring are not accepted here`,
+          remedy: 'see `weft status ipam`; the host that wrote them must be looked at',
+        };
+  },
+  ({ keeper }) =>
+    keeper.problem === undefined
+      ? undefined
+      : {
+          code: 'state-previous-generation',
+          severity: 'warning',
+          text: `The state file was damaged and the generation before it is in use: ${keeper.problem}`,
+          remedy: 'check the disk; what was changed last before the damage may be missing',
+        },
+  ({ peers }) => {
+    const down = peers.filter(({ state }) => state === 'down').map(({ nickname }) => nickname);
+    return down.length === 0
+      ? undefined
+      : {
+          code: 'peers-down',
+          severity: 'warning',
+          text: `${down.length} of ${peers.length} other hosts cannot be reached: ${down.slice(0, 5).join(', ')}${down.length > 5 ? ', …' : ''}`,
+          remedy:
+            'see `weft peers`; check that they run and that TCP and UDP port 6783 are open between the hosts',
+        };
+  },
+  ({ peers }) => {
+    const without = peers.filter(({ state, session }) => state === 'up' && session === null);
+    return without.length === 0
+      ? undefined
+      : {
+          code: 'no-session',
+          severity: 'warning',
+          text: `No keys are agreed yet with ${without
+            .map(({ nickname }) => nickname)
+            .slice(0, 5)
+            .join(', ')}`,
+          remedy:
+            'this takes a moment after a start; when it stays, see `weft peers` and the log of the daemon',
+        };
+  },
+  ({ network }) => {
+    const pending = network?.mesh.space.pendingDonations() ?? [];
+    return pending.length === 0
+      ? undefined
+      : {
+          code: 'donation-waits',
+          severity: 'info',
+          text: `${pending.length} donations of addresses wait for their witness`,
+          remedy: 'see `weft status ipam`; they go on when the witness can be reached',
+        };
+  },
+  ({ network }) => {
+    const refused = network?.mesh.records.quarantined() ?? [];
+    const worst = refused[0];
+    return worst === undefined
+      ? undefined
+      : {
+          code: 'records-refused',
+          severity: 'warning',
+          text: `${refused.reduce((sum, { count }) => sum + count, 0)} records were refused, most of ${worst.author ?? 'an unknown peer'}: ${worst.problem}`,
+          remedy: 'look at that host: its version, its disk, and who has access to it',
+        };
+  },
+];
+
+const ORDER: readonly Warning['severity'][] = ['error', 'warning', 'info'];
+
+/** Most severe first. */
+export function warningsOf(facts: Facts): readonly Warning[] {
+  const warnings = RULES.map((rule) => rule(facts)).filter((warning) => warning !== undefined);
+  return warnings.sort((left, right) => ORDER.indexOf(left.severity) - ORDER.indexOf(right.severity));
+}
