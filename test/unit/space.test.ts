@@ -178,6 +178,42 @@ test('a wait for an owner that is away ends in time and names it', async () => {
   assert.ok(world.mesh.clock.now() - began <= 3_100);
 });
 
+test('a first joiner that never came back costs its addresses and nothing else', async () => {
+  const world = createSpaceWorld();
+  await world.start('anna');
+  await world.run(50);
+  const [anna, ghost] = [world.host('anna'), world.host('ghost')];
+  const first = await world.settled(world.space('anna').grant(ghost.peer, { firstHeir: true }));
+  const again = await world.settled(world.space('anna').grant(ghost.peer, { firstHeir: true }));
+  assert.deepEqual(again, first, 'the same when it asks again');
+  anna.crash();
+  await world.start('anna');
+  assert.deepEqual(await world.settled(world.space('anna').grant(ghost.peer, { firstHeir: true })), first);
+  const left = world.space('anna').free();
+  assert.ok(left < 2 ** 19);
+
+  await world.join('bert', 'anna');
+  await world.join('cleo', 'anna');
+  await world.run(1_000);
+  assert.deepEqual(world.space('anna').ring(), world.space('cleo').ring());
+  const given = world.space('bert').free() + world.space('cleo').free();
+  assert.equal(world.space('anna').free() + given, left, 'what the ghost was given is not used again');
+  anna.crash();
+  await world.start('anna');
+  await world.run(1_000);
+  assert.equal(world.space('anna').free() + given, left, 'nor after a restart');
+  assert.deepEqual(
+    world
+      .space('cleo')
+      .quarantine()
+      .map(({ reason }) => reason),
+    ['witness-not-heir'],
+  );
+
+  const { entries } = await world.settled(world.space('anna').grantFromBest(ghost.peer));
+  assert.notDeepEqual(entries, first, 'should it come after all, it is given addresses that count');
+});
+
 test('a host cut off from the others goes on giving addresses of its own space', async () => {
   const world = await threeHosts();
   world.mesh.partition([world.host('anna'), world.host('bert')], [world.host('cleo')]);

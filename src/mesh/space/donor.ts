@@ -3,10 +3,10 @@ import type { Crypto, Identity } from '../../core/crypto.ts';
 import { type Block, isSettled, planDonation } from '../../core/donation.ts';
 import type { PeerId } from '../../core/ids.ts';
 import {
+  decodeEntry,
   isSignedBy,
   type RingEntry,
   ringKey,
-  sameChange,
   signChange,
   witnessBytes,
 } from '../../core/ring-entry.ts';
@@ -30,6 +30,8 @@ export interface Donor {
   pendingAt(address: number): Pending | undefined;
   /** The block donation to `to` that is under way. */
   pendingTo(to: PeerId): Pending | undefined;
+  /** A donation to `to` that is published but does not count yet: the creator's first, until its heir is known. */
+  publishedTo(to: PeerId): RingEntry | undefined;
   /** Whether the heir answers, which it must before a donation is worth beginning: what is promised away cannot be taken back. */
   heirAnswers(to: PeerId, timeout: number): Promise<boolean>;
   /** Goes on with what an earlier life left. */
@@ -92,7 +94,7 @@ export function createDonor(parts: DonorParts): Donor {
       const entry = await witnessed(intent);
       if (entry === undefined || waiting.closed) return undefined;
       await records.put(ringKey(entry), entry);
-      settle(entry);
+      pending.delete(ringKey(entry));
       return entry;
     } catch {
       // No route, no answer, a full disk: the next attempt may find it otherwise.
@@ -113,12 +115,12 @@ export function createDonor(parts: DonorParts): Donor {
     return { ...intent, witness, witnessSignature: reply.signature };
   }
 
-  /** The published entry does what the intent did: keep the range from being used here. */
-  function settle(entry: RingEntry): void {
-    pending.delete(ringKey(entry));
-    if (!isSettled(ledger.segments(), entry)) return;
-    // An intent that stays on disk by accident is dropped at the next start.
-    state.intents.set(state.intents.get().filter((intent) => !sameChange(intent, entry))).catch(() => {});
+  /** An entry that counts does what its intent did: keep the range from being used here. */
+  function dropSettled(): void {
+    const intents = state.intents.get();
+    const left = intents.filter((intent) => !isSettled(ledger.segments(), intent));
+    // One that stays on disk by accident is dropped at the next start.
+    if (left.length < intents.length) state.intents.set(left).catch(() => {});
   }
 
   const found = (match: (entry: RingEntry) => boolean): Pending | undefined => {
@@ -128,11 +130,19 @@ export function createDonor(parts: DonorParts): Donor {
     return undefined;
   };
 
+  ledger.watch(dropSettled);
   return {
     donate(block, part, to, ownWitness = false) {
       const signed = signChange(crypto, identity, membership.mesh, planDonation(block, part, self, to));
       const intent = ownWitness ? { ...signed, witness: to } : signed;
       return begin(intent, state.intents.set([...state.intents.get(), intent]));
+    },
+    publishedTo(to) {
+      // With another heir than `to` it will never count.
+      if (membership.heirOf(self) !== undefined) return undefined;
+      const intent = state.intents.get().find(({ owner, donor }) => owner === to && donor === self);
+      const decoded = intent && decodeEntry(records.get(self, ringKey(intent)));
+      return decoded?.ok ? decoded.value : undefined;
     },
     pendingAt: (address) => found(({ start, last }) => start <= address && address <= last),
     pendingTo: (to) => found(({ owner, start, last }) => owner === to && start < last),
@@ -147,9 +157,8 @@ export function createDonor(parts: DonorParts): Donor {
       }
     },
     resume() {
-      const intents = state.intents.get().filter((intent) => !isSettled(ledger.segments(), intent));
-      if (intents.length < state.intents.get().length) state.intents.set(intents).catch(() => {});
-      for (const intent of intents) {
+      dropSettled();
+      for (const intent of state.intents.get()) {
         if (records.get(self, ringKey(intent)) === undefined) begin(intent, keeper.flush());
       }
     },

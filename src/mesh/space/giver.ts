@@ -53,6 +53,8 @@ export function createGiver(parts: GiverParts): Giver {
     if (wanted !== undefined) return answeredAddress(to, wanted);
     const under = donor.pendingTo(to);
     if (under !== undefined) return under.published;
+    const published = donor.publishedTo(to);
+    if (published !== undefined) return { granted: [published] };
     if (ledger.ownedBy(to) <= owned) return undefined;
     return { granted: ledger.entriesOf(to).slice(0, MAX_ENTRIES) };
   }

@@ -81,9 +81,7 @@ export function createLedger(parts: LedgerParts): Ledger {
     const entry = decoded.value;
     if (ringKey(entry) !== key) return quarantine(entry, 'wrong-key');
     if (entry.donor !== author) return quarantine(entry, 'not-donor');
-    // A peer's own word binds it at once, with or without its heir.
-    const fault =
-      author === self ? undefined : witnessFault(crypto, membership.mesh, entry, membership.heirOf);
+    const fault = witnessFault(crypto, membership.mesh, entry, membership.heirOf);
     if (fault === undefined) return { entry, trusted: false };
     if (fault === 'heir-unknown' || fault === 'witness-not-heir') unjudged.set(id, entry);
     return quarantine(entry, fault);
@@ -153,7 +151,11 @@ export function createLedger(parts: LedgerParts): Ledger {
       const owned = book.view().segments.filter(({ entry }) => entry?.owner === owner);
       return owned.reduce((sum, segment) => sum + sizeOf(segment), 0);
     },
-    own: () => ownBlocks(book.view().segments, self, state.intents.get()),
+    own() {
+      // A peer's own word binds it, whether or not it counts (yet).
+      const published = [...unjudged.values()].filter(({ donor }) => donor === self);
+      return ownBlocks(book.view().segments, self, [...state.intents.get(), ...published]);
+    },
     quarantine: () => [
       ...unusable.values(),
       ...book.view().refused.map(({ entry, start, last, reason }) => ({
