@@ -1,0 +1,76 @@
+/// Everything that a stranger's or a peer's bytes run through, without the cipher: the first byte chooses the decoder.
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+
+#include "../src/segment.h"
+
+namespace {
+
+using namespace tuntap;
+
+void require(bool holds) {
+  if (!holds) __builtin_trap();
+}
+
+void checkDatagram(const uint8_t* data, size_t length) {
+  const auto header = DatagramHeader::decode(data, length);
+  if (!header) return;
+  uint8_t again[kHeaderBytes];
+  header->encode(again);
+  require(length >= kOverheadBytes && std::memcmp(again, data, kHeaderBytes) == 0);
+}
+
+void checkPacket(const uint8_t* data, size_t length) {
+  Ipv4Header ip;
+  if (parseIp(data, length, ip) != IpVerdict::ipv4) return;
+  require(ip.headerLength >= 20 && ip.headerLength <= ip.totalLength && ip.totalLength <= length);
+  for (const uint8_t type : {kGsoTcp4, kGsoUdp, static_cast<uint8_t>(kGsoTcp4 | kGsoEcn), uint8_t{4}}) {
+    const auto plan = planSlices(data, ip.totalLength, ip, type, kVnetNeedsCsum, 1 + data[1] * 8u, ip.headerLength,
+                                 ip.protocol == kProtocolTcp ? 16 : 6);
+    if (!plan) continue;
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < plan->count; ++i) {
+      require(plan->sliceBytes(i) > 0 && plan->sliceBytes(i) <= plan->gsoSize);
+      sum += plan->sliceBytes(i);
+    }
+    require(sum == plan->payload && plan->headerLength + sum == ip.totalLength);
+  }
+}
+
+void checkSlice(const uint8_t* data, size_t length) {
+  const auto slice = parseSlice(data, length);
+  if (!slice) return;
+  require(slice->payload >= data && slice->payload + slice->length <= data + length);
+  if (slice->plan.headerLength == 0) {
+    require(slice->desc.csumStart + slice->desc.csumOffset + 2u <= slice->length);
+    return;
+  }
+  uint8_t header[256];
+  std::memcpy(header, slice->header, slice->plan.headerLength);
+  trimHeaders(header, slice->ip, slice->plan, slice->desc.index, 1);
+  require(loadBe16(header + 2) == slice->plan.headerLength + slice->length);
+  require(checksumFold(checksumAdd(0, header, slice->ip.headerLength)) == 0xffff);
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t length) {
+  if (length == 0) return 0;
+  // A copy of the exact size, so that a read past the end is seen.
+  const size_t size = length - 1;
+  const std::unique_ptr<uint8_t[]> copy(new uint8_t[size]);
+  std::memcpy(copy.get(), data + 1, size);
+  switch (data[0] % 3) {
+    case 0:
+      checkDatagram(copy.get(), size);
+      break;
+    case 1:
+      checkPacket(copy.get(), size);
+      break;
+    default:
+      checkSlice(copy.get(), size);
+  }
+  return 0;
+}
