@@ -214,10 +214,9 @@ function spliced(
       joined.push(segment);
     }
   }
-  const result = segments.slice(0, before ? from - 1 : from);
-  for (const segment of joined) result.push(segment);
-  for (let i = after ? to + 1 : to; i < segments.length; i += 1) result.push(segments[i] as Segment);
-  return result;
+  const first = before ? from - 1 : from;
+  const result = segments.slice(0, first);
+  return result.concat(joined, segments.slice(after ? to + 1 : to));
 }
 
 function saysTheSame(a: Segment, b: Segment): boolean {
