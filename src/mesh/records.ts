@@ -33,7 +33,7 @@ export const KEY = {
   member: 'member/',
   /** `removed/<peer id>`: tombstone by the removed peer's heir (or the root key). */
   removed: 'removed/',
-  /** `ring/<start>-<last>`: ring entry that the author wrote. */
+  /** `ring/<start>-<last>/<epoch>-<version>`: ring entry that the author wrote. Never removed: later entries are checked against it. */
   ring: 'ring/',
   /** `heir`: the creator's heir, written once, by the creator only. */
   heir: 'heir',
