@@ -131,6 +131,14 @@ build_native() {
   PATH="$PWD/node_modules/.bin:$PATH" sh native/build.sh >/dev/null || fail "the native addon does not build: see the lines above"
 }
 
+# --- dist -----------------------------------------------------------------------------------------------------------
+
+# Under a second, so it is simply made anew.
+build_dist() {
+  "$pinned_node" src/build.ts || fail "dist/ cannot be built: see the lines above"
+}
+
 install_packages
 install_tools
 build_native
+build_dist

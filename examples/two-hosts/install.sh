@@ -23,11 +23,11 @@ node=$checkout/node_modules/.bin/node
 
 # install NAME FILE: a command that replaces itself by Node
 install() {
-  printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$node" "$checkout/src/$2" >"$folder/$1"
+  printf '#!/bin/sh\nexec "%s" "%s" "$@"\n' "$node" "$checkout/dist/$2" >"$folder/$1"
   chmod 755 "$folder/$1"
 }
 
 mkdir -p "$folder"
-install weft cli/main.ts
-install weftd daemon/main.ts
+install weft cli/main.js
+install weftd daemon/main.js
 echo "weft and weftd are in $folder"

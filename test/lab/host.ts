@@ -6,9 +6,10 @@ import type { CommandResult } from './command.ts';
 import type { Namespace, NamespaceOptions } from './namespace.ts';
 import { until } from './wait.ts';
 
-const SOURCE = join(import.meta.dirname, '..', '..', 'src');
-export const WEFT = [process.execPath, join(SOURCE, 'cli', 'main.ts')];
-export const WEFTD = [process.execPath, join(SOURCE, 'daemon', 'main.ts')];
+/** What users run is what is tested: test/setup.sh builds it. */
+const BUILT = join(import.meta.dirname, '..', '..', 'dist');
+export const WEFT = [process.execPath, join(BUILT, 'cli', 'main.js')];
+export const WEFTD = [process.execPath, join(BUILT, 'daemon', 'main.js')];
 
 /** A host of the lab: a network namespace with an address on the wire, its own state folder and its own daemon. */
 export interface LabHost extends Namespace {
