@@ -42,6 +42,10 @@ export interface RunnerParts {
   readonly reopen: () => Promise<Held>;
 }
 
+/** How long a join waits for the first session, and how often it looks, ms. */
+const LINK_PATIENCE = 5_000;
+const LOOK_EVERY = 20;
+
 export function createRunner(parts: RunnerParts): Runner {
   const { config, clock, log } = parts;
   const random = systemRandom;
@@ -132,6 +136,8 @@ export function createRunner(parts: RunnerParts): Runner {
     await starting(`asking ${token.addresses.join(' or ')} for a place in the mesh`, async () => {
       await redeem(token);
       await bringUp(true);
+      phases.enter('starting', 'linking to the other hosts');
+      await linked();
     });
     return true;
   }
@@ -157,6 +163,20 @@ export function createRunner(parts: RunnerParts): Runner {
     } finally {
       await transport.close();
     }
+  }
+
+  /** A host that has just joined is of use when packets reach at least one other; it is a member all the same when none can be reached. */
+  async function linked(): Promise<void> {
+    const deadline = clock.now() + LINK_PATIENCE;
+    while (!abort.signal.aborted && clock.now() < deadline && !reachesAnother()) {
+      await new Promise<void>((resolve) => clock.setTimer(LOOK_EVERY, resolve));
+    }
+  }
+
+  function reachesAnother(): boolean {
+    const { liveness, sessions, membership } = (network as Network).mesh;
+    const others = liveness.up().filter((peer) => peer !== membership.self);
+    return others.some((peer) => sessions.status(peer)?.state === 'established');
   }
 
   /** Waits for a start that is under way: it notices that it is no longer wanted. */
