@@ -2,7 +2,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { createCipheriv, createDecipheriv } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import {
@@ -26,7 +26,12 @@ import type { DatapathRig, RigHost, RigStranger } from './datapath-rig.ts';
  *   test ── dgram ── 127.0.0.1 ── UDP [ data path ] TUN ── namespace ── inner ── pipes ── test
  */
 export interface NativeRig extends DatapathRig {
-  openNative(options?: Partial<NativeDatapathOptions>): Promise<NativeHost>;
+  /** `apart`: the socket is in the device's namespace too, bound to all of its addresses. */
+  openNative(options?: NativeRigOptions): Promise<NativeHost>;
+}
+
+export interface NativeRigOptions extends Partial<NativeDatapathOptions> {
+  readonly apart?: boolean;
 }
 
 export interface NativeHost extends RigHost {
@@ -60,9 +65,11 @@ export function buildNative(): string {
   const program = join(NATIVE, 'build/inner');
   if (!existsSync(program) || statSync(program).mtimeMs < statSync(source).mtimeMs) {
     mkdirSync(join(NATIVE, 'build'), { recursive: true });
-    execFileSync('g++', ['-std=c++20', '-O1', '-Wall', '-Wextra', '-Werror', '-o', program, source], {
-      env: ENVIRONMENT,
-    });
+    // Aside and renamed: several test files may find it missing at once.
+    const aside = `${program}.${process.pid}`;
+    const flags = ['-std=c++20', '-O1', '-Wall', '-Wextra', '-Werror'];
+    execFileSync('g++', [...flags, '-o', aside, source], { env: ENVIRONMENT });
+    renameSync(aside, program);
   }
   return program;
 }
@@ -88,15 +95,18 @@ export function createNativeRig(): NativeRig {
     return name;
   }
 
-  async function openNative(change: Partial<NativeDatapathOptions> = {}): Promise<NativeHost> {
+  async function openNative(options: NativeRigOptions = {}): Promise<NativeHost> {
     program ??= buildNative();
+    const { apart = false, ...change } = options;
     const namespace = takeNamespace();
+    const path = `/var/run/netns/${namespace}`;
     const events: DatapathEvent[] = [];
     const datapath = await openNativeDatapath({
       device: 'weft0',
       address: LOOPBACK,
       port: 0,
-      deviceNamespace: `/var/run/netns/${namespace}`,
+      deviceNamespace: path,
+      ...(apart ? { socketNamespace: path, address: '::' } : {}),
       onEvent: (event) => events.push(event),
       ...change,
     });
@@ -119,7 +129,7 @@ export function createNativeRig(): NativeRig {
     await ready;
     const sendFrame = (frame: Uint8Array): void => void inner.stdin?.write(framed(frame));
     const send = (packet: Uint8Array): void => sendFrame(Buffer.concat([Buffer.alloc(VNET_BYTES), packet]));
-    const endpoint = { address: LOOPBACK, port: datapath.port };
+    const endpoint = { address: change.address ?? LOOPBACK, port: datapath.port };
     return { datapath, namespace, endpoint, events, received, frames, send, sendFrame };
   }
 

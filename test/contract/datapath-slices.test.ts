@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import type { KernelFeature } from '../../src/datapath/native.ts';
 import type { UdpEndpoint } from '../../src/ports/datapath.ts';
-import { createNativeRig, missing, type NativeHost, VNET_BYTES } from './datapath-native-rig.ts';
+import { createNativeRig, missing, type NativeHost, run, VNET_BYTES } from './datapath-native-rig.ts';
 import {
   drops,
   HERE,
@@ -142,12 +142,33 @@ describe('datapath: packets larger than the wire', { skip: reason ?? false }, ()
     assert.equal(a.datapath.features.tunSegmentation, false);
   });
 
-  test('a socket for both families carries IPv4', async () => {
-    const [a, b] = await pair([], '::');
+  test('the wire may be IPv6, IPv4 on a socket for both families, or one of small packets', async () => {
     const frame = superPacket(TCP);
-    a.sendFrame(frame);
-    await rig.until(() => total(b) === payloadOf(frame));
-    assert.deepEqual([drops(a), drops(b)], [{}, {}]);
+    const wires = {
+      'IPv6 ::1': { address: '::1', from: '::1', to: '::1' },
+      'IPv4 on ::': { address: '::', from: '127.0.0.1', to: '127.0.0.1' },
+      'IPv4 of 1280 bytes': { address: '::', from: '10.99.0.1', to: '10.99.0.2', mtu: 1280 },
+      'IPv6 of 1280 bytes': { address: '::', from: 'fd00::1', to: 'fd00::2', mtu: 1280 },
+    };
+    for (const [name, { address, from, to, ...narrow }] of Object.entries(wires)) {
+      const apart = 'mtu' in narrow;
+      const [a, b] = [await rig.openNative({ address, apart }), await rig.openNative({ address, apart })];
+      if ('mtu' in narrow) connect(a.namespace, b.namespace, narrow.mtu);
+      introduce(b, null, true);
+      introduce(a, null, false);
+      b.datapath.setPeer(SLOT, { address: from, port: a.datapath.port });
+      a.datapath.setPeer(SLOT, { address: to, port: b.datapath.port });
+      a.sendFrame(frame);
+      await rig.until(() => total(b) === payloadOf(frame));
+      assert.deepEqual(
+        b.frames.flatMap((one) => cut(one)),
+        cut(frame),
+        name,
+      );
+      assert.deepEqual([drops(a), drops(b)], [{}, {}], name);
+      if (apart) run('ip', '-n', a.namespace, 'link', 'del', 'wire0');
+      await rig.end();
+    }
   });
 
   test('slices that came together are joined; a lost one splits the packet into two that are right', async () => {
@@ -227,6 +248,17 @@ describe('datapath: packets larger than the wire', { skip: reason ?? false }, ()
     assert.deepEqual(drops(host), { rxSource: 1, rxDestination: 1 });
   });
 });
+
+/** A wire between two namespaces with addresses of both families. */
+function connect(left: string, right: string, mtu: number): void {
+  run('ip', 'link', 'add', 'wire0', 'netns', left, 'type', 'veth', 'peer', 'name', 'wire0', 'netns', right);
+  for (const [n, namespace] of [left, right].entries()) {
+    run('ip', 'netns', 'exec', namespace, 'sysctl', '-qw', 'net.ipv6.conf.wire0.disable_ipv6=0');
+    run('ip', '-n', namespace, 'link', 'set', 'wire0', 'mtu', `${mtu}`, 'up');
+    run('ip', '-n', namespace, 'address', 'add', `10.99.0.${n + 1}/24`, 'dev', 'wire0');
+    run('ip', '-n', namespace, 'address', 'add', `fd00::${n + 1}/64`, 'dev', 'wire0', 'nodad');
+  }
+}
 
 /** Transport payload in all frames. */
 function total(host: NativeHost, transportHeader = 32): number {
