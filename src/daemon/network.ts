@@ -169,10 +169,10 @@ function rangeOf(state: MembershipStateSection): Range {
   return value.genesis.range;
 }
 
-/** Peers are reached by IPv4 where it is there; a host with IPv6 only needs room for its longer header. */
+/** A host that has IPv6 may be reached by it even where IPv4 is there, so packets must fit behind the longer header. */
 function mtuFor({ addresses, mtu = DEFAULT_UNDERLAY_MTU }: Underlay, { listen }: Config): number {
-  const onlyV6 = addresses.length > 0 && addresses.every((address) => address.includes(':'));
-  const overhead = onlyV6 || (listen.includes(':') && listen !== '::') ? OVERHEAD_V6 : OVERHEAD_V4;
+  const bound = listen === '::' ? addresses : [listen];
+  const overhead = bound.some((address) => address.includes(':')) ? OVERHEAD_V6 : OVERHEAD_V4;
   return Math.max(MIN_MTU, mtu - overhead);
 }
 
