@@ -7,6 +7,7 @@ import { converged } from '../lab/mesh.ts';
 import type { Namespace } from '../lab/namespace.ts';
 import { difference, snapshot } from '../lab/snapshot.ts';
 import { addressOf, reaches } from '../lab/traffic.ts';
+import { until } from '../lab/wait.ts';
 import { meshed, story } from './story.ts';
 
 const stackOf = (namespace: Namespace) => snapshot((argv) => namespace.run(argv, { say: null }));
@@ -23,7 +24,7 @@ story('weft down leaves host and containers as they were before weft up', { host
   assert.notDeepEqual(difference(before[0] ?? [], during), [], 'the snapshot sees what weft does');
 
   await lab.host(1).weft(['down']);
-  assert.equal(await lab.host(1).daemon(), undefined);
+  await until('the daemon to end', async () => (await lab.host(1).daemon()) === undefined);
   for (const [index, namespace] of places.entries()) {
     assert.deepEqual(difference(before[index] ?? [], await stackOf(namespace)), [], namespace.name);
   }

@@ -6,6 +6,9 @@ import { lastLine, ping, reaches, serveEcho, talk } from '../lab/traffic.ts';
 import { until } from '../lab/wait.ts';
 import { meshed, story } from './story.ts';
 
+const IP_AND_ICMP = 28;
+/** IPv4 with an offset or more to come; IPv6 with a fragment header. */
+const FRAGMENTS = 'ip[6:2] & 0x3fff != 0 or (ip6 and ip6[6] == 44)';
 const NOISE = [process.execPath, join(import.meta.dirname, '..', 'lab', 'noise.ts')];
 
 story('nothing that containers say can be read on the wire', { hosts: 2 }, async (lab) => {
@@ -21,6 +24,33 @@ story('nothing that containers say can be read on the wire', { hosts: 2 }, async
   assert.ok((await capture.count('udp port 6783')) >= 6);
   assert.equal(await capture.count('net 10.32.0.0/12'), 0);
 });
+
+const WIRES = [
+  { between: 'with IPv4 only', family: 'ipv4' },
+  { between: 'with IPv6 only', family: 'ipv6' },
+  { between: 'with both, of which IPv6 does not pass,', family: 'both', filtered: 'ipv6' },
+  { between: 'with both, of which IPv4 does not pass,', family: 'both', filtered: 'ipv4' },
+] as const;
+for (const { between, family, ...rest } of WIRES) {
+  story(
+    `between hosts ${between} packets of full size cross the wire in one piece`,
+    { hosts: 2, family },
+    async (lab) => {
+      if ('filtered' in rest) await lab.wire.filter(rest.filtered);
+      const [one, two] = await meshed(lab);
+      assert.ok(one && two);
+      await reaches(one.sandbox, two.address);
+      const { device } = await one.host.status();
+      const capture = await startCapture(lab.wire.namespace, join(lab.folder, 'wire.pcap'));
+      const size = (device?.mtu ?? 0) - IP_AND_ICMP;
+      assert.equal((await ping(one.sandbox, two.address, { size, whole: true })).received, 3);
+      assert.equal((await ping(one.sandbox, two.address, { size: size + 1, whole: true })).received, 0);
+      await capture.stop();
+      assert.ok((await capture.count('udp port 6783 and greater 1400')) >= 6);
+      assert.equal(await capture.count(FRAGMENTS), 0);
+    },
+  );
+}
 
 story(
   'datagrams of garbage at the data port are counted, dropped and hurt nobody',

@@ -27,6 +27,8 @@ export interface LabOptions {
   readonly echo: Echo;
   /** MTU of the wire, default 1500. */
   readonly mtu?: number;
+  /** What the hosts have on the wire, default both. */
+  readonly family?: 'both' | 'ipv4' | 'ipv6';
   /** `veth`: segments of TCP and UDP cross the wire unsplit. `nic`: every packet is split before the wire, as without offloads. */
   readonly underlay?: 'veth' | 'nic';
 }
@@ -128,16 +130,16 @@ async function connect(
   host: Namespace,
   wire: Namespace,
   place: Place,
-  { mtu = 1500, underlay = 'veth' }: LabOptions,
+  { mtu = 1500, underlay = 'veth', family = 'both' }: LabOptions,
 ): Promise<void> {
   const run = (words: string) => host.run(words.split(' '), { say: null });
   const port = portOf(host.name);
   await run('sysctl -qw net.ipv6.conf.default.accept_dad=0');
   await run(`ip link add eth0 mtu ${mtu} type veth peer name ${port} mtu ${mtu} netns ${wire.path}`);
-  await run(`ip address add ${place.address}/24 dev eth0`);
-  await run(`ip address add ${place.address6}/64 dev eth0 nodad`);
+  if (family !== 'ipv6') await run(`ip address add ${place.address}/24 dev eth0`);
+  if (family !== 'ipv4') await run(`ip address add ${place.address6}/64 dev eth0 nodad`);
   await run('ip link set eth0 up');
-  await run(`ip route add default via ${GATEWAY}`);
+  if (family !== 'ipv6') await run(`ip route add default via ${GATEWAY}`);
   await wire.run(['ip', 'link', 'set', port, 'master', 'br0', 'up'], { say: null });
   if (underlay === 'nic') {
     await run('ethtool -K eth0 tso off gso off tx-udp-segmentation off gro on');

@@ -27,14 +27,18 @@ export interface PingOptions {
   readonly interval?: number;
   /** Up to 16 bytes that fill the packet. */
   readonly pattern?: string;
+  /** Bytes of payload. */
   readonly size?: number;
+  /** Forbids fragments. */
+  readonly whole?: boolean;
   readonly say?: string | null;
 }
 
 export async function ping(from: Namespace, to: string, options: PingOptions = {}): Promise<PingResult> {
-  const { count = 3, interval = 0.1, pattern, size, say } = options;
+  const { count = 3, interval = 0.1, pattern, size, whole, say } = options;
   const words = ['ping', '-q', '-c', `${count}`, '-i', `${interval}`, '-W', '1'];
   if (pattern !== undefined) words.push('-p', Buffer.from(pattern).toString('hex'));
+  if (whole) words.push('-M', 'do');
   if (size !== undefined) words.push('-s', `${size}`);
   const { stdout } = await from.run([...words, to], { check: false, ...(say === undefined ? {} : { say }) });
   const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(stdout) ?? [];

@@ -7,6 +7,8 @@ export interface Wire {
   cut(a: string, b: string): Promise<void>;
   /** Drops what `host` sends and gets of this protocol and port; both stay usable for the rest. */
   block(host: string, protocol: 'udp' | 'tcp', port: number): Promise<void>;
+  /** Drops everything of one version of IP, between all hosts. */
+  filter(family: 'ipv4' | 'ipv6'): Promise<void>;
   /** Drops this share of what `host` sends, 0 … 99.9 percent, at random. */
   lose(host: string, percent: number): Promise<void>;
   /** Pulls the host's plug, or puts it in again. */
@@ -66,6 +68,7 @@ export function createWire(namespace: Namespace): Wire {
         `oifname "${portOf(host)}" ${protocol} dport ${port} drop`,
         `oifname "${portOf(host)}" ${protocol} sport ${port} drop`,
       ),
+    filter: (family) => add(`ether type ${family === 'ipv4' ? 'ip' : 'ip6'} drop`),
     lose: (host, percent) => add(`iifname "${portOf(host)}" numgen random mod 1000 < ${percent * 10} drop`),
     unplug: (host) => link(host, 'down'),
     plug: (host) => link(host, 'up'),
