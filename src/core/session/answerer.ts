@@ -7,6 +7,7 @@ import { earliest, REKEY_AFTER } from './timing.ts';
 import {
   type Answer,
   type Ask,
+  type Correction,
   chooseSuite,
   isSigned,
   type Offer,
@@ -20,6 +21,8 @@ interface Answered {
   readonly offerBytes: Uint8Array;
   readonly answerBytes: Uint8Array;
   readonly at: number;
+  /** When the answer was last sent. */
+  sent: number;
 }
 
 const FIRST_RETRY = 1_000;
@@ -30,8 +33,10 @@ const SEND_FIRST_AFTER = 500;
 const PROOF_TIME = 5_000;
 /** The offerer has missed its time for a new key. */
 const OVERDUE_AFTER = REKEY_AFTER * 1.5;
-/** Between two answers to offers that were meant for an earlier life of this peer. */
-const CORRECT_INTERVAL = 1_000;
+/** Between two answers to one offer: whoever repeats it does not get more said than that. */
+const REPEAT_INTERVAL = 200;
+/** Lives of the offerer for which corrections are remembered. */
+const MOST_CORRECTED = 16;
 
 export function createAnswerer(parts: SessionParts): Session {
   const { crypto, identity, mesh, peer, boot, suites, random, newIndex } = parts;
@@ -40,12 +45,13 @@ export function createAnswerer(parts: SessionParts): Session {
   const outward = { mesh, from: identity.peer, to: peer };
   const inward = { mesh, from: peer, to: identity.peer };
   let answered: Answered | undefined;
+  /** The last offer of each life of the offerer that was meant for another life of this peer. */
+  const corrected = new Map<string, { readonly epoch: number; readonly at: number }>();
   let wanted = false;
   let asks = 0;
   let askAt: number | undefined;
   let overdueAt: number | undefined;
   let sendFirstAt: number | undefined;
-  let lastCorrected = Number.NEGATIVE_INFINITY;
   let since: number | undefined;
   let lastError: string | undefined;
   let rejected = 0;
@@ -57,7 +63,7 @@ export function createAnswerer(parts: SessionParts): Session {
   const isProving = (now: number) => ring.next !== undefined && now - (answered?.at ?? 0) < PROOF_TIME;
 
   function ask(now: number): readonly SessionAction[] {
-    if (asks > 0) lastError = 'the peer makes no offer of a key although it was asked';
+    if (asks > 0) lastError ??= 'the peer makes no offer of a key although it was asked';
     const delay = Math.min(FIRST_RETRY * 2 ** asks, LONGEST_RETRY);
     askAt = now + delay * (0.9 + 0.2 * random.fraction());
     asks = Math.min(asks + 1, 10);
@@ -76,11 +82,15 @@ export function createAnswerer(parts: SessionParts): Session {
 
   function onOffer(offer: Offer, bytes: Uint8Array, now: number): readonly SessionAction[] {
     if (answered !== undefined && equalBytes(bytes, answered.offerBytes)) {
+      if (now - answered.sent < REPEAT_INTERVAL) return [];
+      answered.sent = now;
       return [{ type: 'send', bytes: answered.answerBytes }];
     }
-    if (lives.isOver(offer.boot) || offer.epoch <= newestEpoch(offer.boot)) return reject();
-    if (!isSigned(bytes, inward, crypto)) return reject();
-    if (offer.toBoot !== boot) return correct(now);
+    if (lives.isOver(offer.boot)) return reject();
+    if (offer.toBoot !== boot) return correct(offer, bytes, now);
+    if (offer.epoch <= lives.epochOf(offer.boot) || !isSigned(bytes, inward, crypto)) return reject();
+    // Whatever becomes of it: no offer is taken twice.
+    lives.noteEpoch(offer.boot, offer.epoch);
     const suite = chooseSuite(suites, offer.suites);
     if (suite === undefined) {
       lastError = 'the peer has no cipher that this host has';
@@ -89,17 +99,16 @@ export function createAnswerer(parts: SessionParts): Session {
     return answer(offer, bytes, suite, now);
   }
 
-  /** Epochs grow within a life; what was seen of it before is old. */
-  function newestEpoch(life: string): number {
-    const seen = [ring.current, ring.next].map((key) => (key?.peerBoot === life ? key.epoch : 0));
-    return Math.max(...seen, answered?.offer.boot === life ? answered.offer.epoch : 0);
-  }
-
-  /** The offerer knows this peer by an earlier life, or the offer is an old one: an ask tells the present life. */
-  function correct(now: number): readonly SessionAction[] {
-    if (now - lastCorrected < CORRECT_INTERVAL) return [];
-    lastCorrected = now;
-    return [sendAsk()];
+  /** The offerer knows this peer by another life. Old offers of that kind get no correction: a newer one had its own. */
+  function correct(offer: Offer, bytes: Uint8Array, now: number): readonly SessionAction[] {
+    const before = corrected.get(offer.boot);
+    const isRepeated = before?.epoch === offer.epoch && now - before.at < REPEAT_INTERVAL;
+    if ((before?.epoch ?? 0) > offer.epoch || isRepeated || !isSigned(bytes, inward, crypto)) return reject();
+    corrected.set(offer.boot, { epoch: offer.epoch, at: now });
+    const [oldest] = corrected.keys();
+    if (corrected.size > MOST_CORRECTED && oldest !== undefined) corrected.delete(oldest);
+    const message: Correction = { kind: 'correction', boot, toBoot: offer.boot, epoch: offer.epoch };
+    return [{ type: 'send', bytes: signMessage(message, outward, identity, crypto) }];
   }
 
   function answer(
@@ -140,7 +149,7 @@ export function createAnswerer(parts: SessionParts): Session {
       now,
     );
     lives.heard(offer.boot);
-    answered = { offer, offerBytes, answerBytes, at: now };
+    answered = { offer, offerBytes, answerBytes, at: now, sent: now };
     askAt = undefined;
     sendFirstAt = lacksProven() ? now + SEND_FIRST_AFTER : undefined;
     const actions: SessionAction[] = [keys(), { type: 'send', bytes: answerBytes }];

@@ -7,6 +7,7 @@ import { earliest, REKEY_AFTER } from './timing.ts';
 import {
   type Answer,
   type Ask,
+  type Correction,
   chooseSuite,
   isSigned,
   type Offer,
@@ -31,6 +32,7 @@ const LONGEST_RETRY = 30_000;
 const OFFER_LIFE = 60_000;
 /** Between two offers that somebody else asked for. */
 const ASKED_INTERVAL = 500;
+const NEW_LIFE_INTERVAL = 100;
 /** A new key must be proven within this time, doubled with each failure up to the longest. */
 const PROOF_TIME = 5_000;
 const LONGEST_PROOF_TIME = 60_000;
@@ -135,13 +137,13 @@ export function createOfferer(parts: SessionParts): Session {
     );
   }
 
-  /** Worth something once for each life and each epoch, so a replayed one changes nothing. */
+  /** Nothing in an ask tells when it was made: it is a hint, and worth one offer to the life that it names. */
   function onAsk(ask: Ask, bytes: Uint8Array, now: number): readonly SessionAction[] {
-    const isNews =
-      pending === undefined ? ask.boot !== ring.current?.peerBoot || ask.epoch === ring.current.epoch : true;
+    const key = ring.current;
+    const isOld = pending === undefined && key?.peerBoot === ask.boot && key.epoch !== ask.epoch;
+    if (isOld || lives.isOver(ask.boot)) return reject();
     const isNewLife = ask.boot !== (pending?.offer.toBoot ?? lives.present);
-    if (lives.isOver(ask.boot) || !isNews) return reject();
-    if (!isNewLife && now - lastAsked < ASKED_INTERVAL) return [];
+    if (now - lastAsked < (isNewLife ? NEW_LIFE_INTERVAL : ASKED_INTERVAL)) return [];
     if (!isSigned(bytes, inward, crypto)) return reject();
     lastAsked = now;
     lives.heard(ask.boot);
@@ -149,6 +151,14 @@ export function createOfferer(parts: SessionParts): Session {
     if (pending !== undefined && !isNewLife) return sendOffer(pending, now);
     // An unproven key with this life has its own time to be proven in.
     return isProving() ? [] : makeOffer(now);
+  }
+
+  function onCorrection(correction: Correction, bytes: Uint8Array, now: number): readonly SessionAction[] {
+    const isFresh = correction.epoch === pending?.offer.epoch && correction.toBoot === boot;
+    if (!isFresh || correction.boot === pending?.offer.toBoot || !isSigned(bytes, inward, crypto))
+      return reject();
+    lives.proven(correction.boot);
+    return makeOffer(now);
   }
 
   function reject(): readonly SessionAction[] {
@@ -198,7 +208,8 @@ export function createOfferer(parts: SessionParts): Session {
   function onMessage(bytes: Uint8Array, now: number): readonly SessionAction[] {
     const message = readMessage(bytes);
     if (message?.kind === 'answer') return onAnswer(message, bytes, now);
-    return message?.kind === 'ask' ? onAsk(message, bytes, now) : reject();
+    if (message?.kind === 'ask') return onAsk(message, bytes, now);
+    return message?.kind === 'correction' ? onCorrection(message, bytes, now) : reject();
   }
 
   function status(): SessionStatus {

@@ -7,11 +7,11 @@ import type { MeshId, PeerId } from '../ids.ts';
  * itself and the names of mesh, sender and receiver.
  *
  *    0   1  version, 1
- *    1   1  kind: 1 offer, 2 answer, 3 ask
+ *    1   1  kind: 1 offer, 2 answer, 3 ask, 4 correction
  *    2   8  boot: the sender's present life
  *   10   8  boot of the receiver, as far as the sender knows; zeros: unknown
- *   18   8  epoch: counts the offers of one life; in an ask, the sender's present one
- *   26      end of an ask
+ *   18   8  epoch: counts the offers of one life; in an ask that of the sender's key, in a correction that of the offer
+ *   26      end of an ask and of a correction
  *   26   4  index that packets to the sender shall carry, not 0
  *   30  32  ephemeral X25519 public key
  *   62   1  suites that the sender has, as bits
@@ -53,15 +53,20 @@ export interface Ask extends Common {
   readonly kind: 'ask';
 }
 
-export type SessionMessage = Offer | Answer | Ask;
+/** Answers an offer that was meant for another life. It names the offer, so it is no old one: this life is the present one. */
+export interface Correction extends Common {
+  readonly kind: 'correction';
+}
+
+export type SessionMessage = Offer | Answer | Ask | Correction;
 
 /** Best first: the order of choice. AES is fast only where the processor has instructions for it; who has none does not offer it. */
 export const SUITES: readonly Suite[] = ['aes-256-gcm', 'chacha20-poly1305'];
 const SUITE_BITS: Readonly<Record<Suite, number>> = { 'aes-256-gcm': 1, 'chacha20-poly1305': 2 };
 
 const VERSION = 1;
-const KINDS = ['offer', 'answer', 'ask'] as const;
-const BODY_LENGTH = { offer: 64, answer: 96, ask: 26 } as const;
+const KINDS = ['offer', 'answer', 'ask', 'correction'] as const;
+const BODY_LENGTH = { offer: 64, answer: 96, ask: 26, correction: 26 } as const;
 const SIGNATURE = 64;
 const NO_BOOT = new Uint8Array(8);
 
@@ -96,7 +101,7 @@ export function readMessage(bytes: Uint8Array): SessionMessage | undefined {
     toBoot: equalBytes(toBoot, NO_BOOT) ? undefined : toHex(toBoot),
     epoch,
   };
-  if (kind === 'ask') return { kind, ...common };
+  if (kind === 'ask' || kind === 'correction') return { kind, ...common };
   const index = readU32(bytes, 26);
   const suites = SUITES.filter((suite) => ((bytes[62] as number) & SUITE_BITS[suite]) !== 0);
   if (index === 0 || epoch === 0 || suites.length === 0) return undefined;
@@ -130,7 +135,7 @@ function encodeBody(message: SessionMessage): Uint8Array {
     toBoot === undefined ? NO_BOOT : bootBytes(toBoot),
     u64(epoch),
   ];
-  if (kind === 'ask') return concat(...head);
+  if (kind === 'ask' || kind === 'correction') return concat(...head);
   const bits = message.suites.reduce((sum, suite) => sum | SUITE_BITS[suite], 0);
   const chosen = kind === 'answer' ? SUITE_BITS[message.suite] : 0;
   const share = [u32(message.index), message.ephemeral, Uint8Array.of(bits, chosen)];
