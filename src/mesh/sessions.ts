@@ -63,6 +63,7 @@ export function createSessions(parts: SessionsParts): Sessions {
   const open = new Map<PeerId, Open>();
   /** Receive indexes of all sessions: a packet says nothing else about the key that opens it. */
   const taken = new Set<number>();
+  let lastEpoch = 0;
   let syncing: Timer | undefined;
   let closed = false;
 
@@ -90,7 +91,8 @@ export function createSessions(parts: SessionsParts): Sessions {
     const known = open.get(peer);
     if (known !== undefined || closed || peer === self || !membership.isMember(peer)) return known;
     const indexes = new Set<number>();
-    const own = { crypto, identity, mesh, peer, boot, suites, random, newIndex: () => newIndex(indexes) };
+    const numbers = { newIndex: () => newIndex(indexes), newEpoch: () => ++lastEpoch };
+    const own = { crypto, identity, mesh, peer, boot, suites, random, ...numbers };
     const one: Open = { session: createSession(own), indexes, timer: undefined, told: 'idle' };
     open.set(peer, one);
     const announced = bootOf(records.get(peer, KEY.peer));

@@ -71,7 +71,12 @@ export function createAnswerer(parts: SessionParts): Session {
   }
 
   function sendAsk(): SessionAction {
-    const message: Ask = { kind: 'ask', boot, toBoot: lives.present, epoch: ring.current?.epoch ?? 0 };
+    const message: Ask = {
+      kind: 'ask',
+      boot,
+      toBoot: lives.present,
+      epoch: (ring.next ?? ring.current)?.epoch ?? 0,
+    };
     return { type: 'send', bytes: signMessage(message, outward, identity, crypto) };
   }
 
@@ -177,6 +182,8 @@ export function createAnswerer(parts: SessionParts): Session {
     if (sendFirstAt !== undefined && now >= sendFirstAt) {
       sendFirstAt = undefined;
       ring.sendNext();
+      // The offerer may know by now from where packets come, but it makes a first packet only under a new key.
+      askAt = now + PROOF_TIME;
       changed = true;
     }
     if (changed) actions.push(keys());

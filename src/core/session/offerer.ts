@@ -32,23 +32,26 @@ const LONGEST_RETRY = 30_000;
 const OFFER_LIFE = 60_000;
 /** Between two offers that somebody else asked for. */
 const ASKED_INTERVAL = 500;
+/** The same, for another life each time. */
 const NEW_LIFE_INTERVAL = 100;
+/** Between two keys for a peer that says it has none. */
+const LOST_INTERVAL = 10_000;
 /** A new key must be proven within this time, doubled with each failure up to the longest. */
 const PROOF_TIME = 5_000;
 const LONGEST_PROOF_TIME = 60_000;
 
 export function createOfferer(parts: SessionParts): Session {
-  const { crypto, identity, mesh, peer, boot, suites, random, newIndex } = parts;
+  const { crypto, identity, mesh, peer, boot, suites, random, newIndex, newEpoch } = parts;
   const ring = createKeyRing();
   const lives = createLives();
   const outward = { mesh, from: identity.peer, to: peer };
   const inward = { mesh, from: peer, to: identity.peer };
   let pending: Pending | undefined;
   let wanted = false;
-  let lastEpoch = 0;
   let lastAsked = Number.NEGATIVE_INFINITY;
   let rekeyAt: number | undefined;
   let proofAt: number | undefined;
+  let provenAt = Number.NEGATIVE_INFINITY;
   let failures = 0;
   let since: number | undefined;
   let lastError: string | undefined;
@@ -75,7 +78,7 @@ export function createOfferer(parts: SessionParts): Session {
       kind: 'offer',
       boot,
       toBoot: lives.present,
-      epoch: ++lastEpoch,
+      epoch: newEpoch(),
       index: newIndex(),
       ephemeral: crypto.agreementPublicKey(secret),
       suites,
@@ -137,11 +140,16 @@ export function createOfferer(parts: SessionParts): Session {
     );
   }
 
+  /** It is about another key than the one in use. A peer that lost its keys without a restart knows of none. */
+  function isOld({ boot: life, epoch }: Ask, now: number): boolean {
+    const key = ring.current;
+    if (pending !== undefined || key?.peerBoot !== life || key.epoch === epoch) return false;
+    return epoch !== 0 || now - provenAt < LOST_INTERVAL;
+  }
+
   /** Nothing in an ask tells when it was made: it is a hint, and worth one offer to the life that it names. */
   function onAsk(ask: Ask, bytes: Uint8Array, now: number): readonly SessionAction[] {
-    const key = ring.current;
-    const isOld = pending === undefined && key?.peerBoot === ask.boot && key.epoch !== ask.epoch;
-    if (isOld || lives.isOver(ask.boot)) return reject();
+    if (isOld(ask, now) || lives.isOver(ask.boot)) return reject();
     const isNewLife = ask.boot !== (pending?.offer.toBoot ?? lives.present);
     if (now - lastAsked < (isNewLife ? NEW_LIFE_INTERVAL : ASKED_INTERVAL)) return [];
     if (!isSigned(bytes, inward, crypto)) return reject();
@@ -178,6 +186,7 @@ export function createOfferer(parts: SessionParts): Session {
     // A packet of a life that is over may have been under way.
     if (peerBoot === lives.present) lives.proven(peerBoot);
     if (before?.peerBoot !== peerBoot) since = now;
+    provenAt = now;
     proofAt = undefined;
     failures = 0;
     lastError = undefined;

@@ -71,4 +71,6 @@ export interface SessionParts {
   readonly random: { bytes(length: number): Uint8Array; fraction(): number };
   /** A number from 1 to 2^32-1 that no other key on this host has. */
   readonly newIndex: () => number;
+  /** Higher with each call in this peer's present life, also for a session that is made anew with the same peer. */
+  readonly newEpoch: () => number;
 }

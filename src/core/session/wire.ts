@@ -10,7 +10,7 @@ import type { MeshId, PeerId } from '../ids.ts';
  *    1   1  kind: 1 offer, 2 answer, 3 ask, 4 correction
  *    2   8  boot: the sender's present life
  *   10   8  boot of the receiver, as far as the sender knows; zeros: unknown
- *   18   8  epoch: counts the offers of one life; in an ask that of the sender's key, in a correction that of the offer
+ *   18   8  epoch: counts the offers of one life; in an ask that of the sender's newest key, in a correction that of the offer
  *   26      end of an ask and of a correction
  *   26   4  index that packets to the sender shall carry, not 0
  *   30  32  ephemeral X25519 public key

@@ -80,8 +80,20 @@ export function createPair(options: PairOptions = {}): Pair {
     const other = () => (place === 0 ? pair.answerer : pair.offerer);
 
     function open(boot: string, offered: readonly Suite[]): Session {
+      let epoch = 0;
+      const newEpoch = () => ++epoch;
       const newIndex = () => 1 + Math.floor(random.fraction() * 0xffff_fffe);
-      return createSession({ crypto, identity, mesh: MESH, peer, boot, suites: offered, random, newIndex });
+      return createSession({
+        crypto,
+        identity,
+        mesh: MESH,
+        peer,
+        boot,
+        suites: offered,
+        random,
+        newIndex,
+        newEpoch,
+      });
     }
 
     const side: Side = {
