@@ -74,7 +74,7 @@ class Binding : public Napi::ObjectWrap<Binding> {
     wakeUp_.Unref(info.Env());
     // Released after the threads have ended, so it is there for as long as they can call. A call that is still queued then finds
     // nobody at home.
-    auto datapath = std::make_unique<Datapath>(std::move(options), [this] {
+    auto datapath = std::make_shared<Datapath>(std::move(options), [this] {
       wakeUp_.NonBlockingCall([home = home_](Napi::Env env, Napi::Function callback) {
         if (home->binding != nullptr && home->binding->open()) home->binding->deliverEvents(env, callback);
       });
@@ -86,13 +86,13 @@ class Binding : public Napi::ObjectWrap<Binding> {
     }
     counters_ = Napi::Persistent(info[1].As<Napi::Object>());
     datapath_ = std::move(datapath);
+    // Runs before the environment takes the wake function down, because it was added after it.
+    napi_add_env_cleanup_hook(info.Env(), &Binding::environmentEnds, this);
   }
 
   ~Binding() override {
     home_->binding = nullptr;
-    if (datapath_ == nullptr) return;
-    datapath_.reset();
-    wakeUp_.Release();
+    end();
   }
 
  private:
@@ -105,12 +105,16 @@ class Binding : public Napi::ObjectWrap<Binding> {
   class CloseWork : public Napi::AsyncWorker {
    public:
     CloseWork(Napi::Env env, Binding& binding)
-        : Napi::AsyncWorker(env), deferred_(Napi::Promise::Deferred::New(env)), binding_(binding), self_(Napi::Persistent(binding.Value())) {}
+        : Napi::AsyncWorker(env),
+          deferred_(Napi::Promise::Deferred::New(env)),
+          binding_(binding),
+          self_(Napi::Persistent(binding.Value())),
+          datapath_(binding.datapath_) {}
     Napi::Promise promise() const { return deferred_.Promise(); }
-    void Execute() override { binding_.datapath_->stop(); }
+    void Execute() override { datapath_->stop(); }
     void OnOK() override {
-      binding_.datapath_.reset();
-      binding_.wakeUp_.Release();
+      datapath_.reset();
+      binding_.end();
       deferred_.Resolve(Env().Undefined());
     }
 
@@ -118,9 +122,23 @@ class Binding : public Napi::ObjectWrap<Binding> {
     Napi::Promise::Deferred deferred_;
     Binding& binding_;
     Napi::ObjectReference self_;
+    /// Its own share: the environment may end while Execute runs.
+    std::shared_ptr<Datapath> datapath_;
   };
 
   bool open() const { return datapath_ != nullptr && !closing_; }
+
+  /// The process exits, or the worker does, with the path still open.
+  static void environmentEnds(void* self) { static_cast<Binding*>(self)->end(); }
+
+  /// Event loop: threads first, then what they could call. A worker that joins them at this moment is waited for.
+  void end() {
+    if (datapath_ == nullptr) return;
+    datapath_->stop();
+    datapath_.reset();
+    napi_remove_env_cleanup_hook(Env(), &Binding::environmentEnds, this);
+    wakeUp_.Release();
+  }
 
   static bool unpack(const Napi::CallbackInfo& info, DatapathOptions& options) {
     const Napi::Env env = info.Env();
@@ -276,7 +294,7 @@ class Binding : public Napi::ObjectWrap<Binding> {
 
   std::shared_ptr<Home> home_{new Home{this}};
   Napi::ThreadSafeFunction wakeUp_;
-  std::unique_ptr<Datapath> datapath_;
+  std::shared_ptr<Datapath> datapath_;
   Napi::ObjectReference counters_;
   bool closing_ = false;
 };

@@ -97,6 +97,7 @@ OpenError Datapath::startThreads() {
 }
 
 void Datapath::stop() {
+  const std::lock_guard<std::mutex> guard(stopLock_);
   stopping_.store(true);
   const uint64_t one = 1;
   if (wakeFd_.valid() && ::write(wakeFd_.get(), &one, sizeof one) < 0) {

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -51,7 +52,7 @@ class Datapath {
   Datapath& operator=(const Datapath&) = delete;
 
   OpenError open();
-  /// Ends the threads and waits for them; any number of times, on any one thread.
+  /// Ends the threads and waits for them; any number of times and, unlike the rest, on any thread.
   void stop();
 
   uint16_t port() const;
@@ -90,6 +91,7 @@ class Datapath {
   EventBox events_;
   std::atomic<bool> stopping_{false};
   Fd wakeFd_;
+  std::mutex stopLock_;
   std::vector<std::unique_ptr<Queue>> queues_;
 };
 

@@ -137,6 +137,30 @@ describe('datapath: faults of the machine', { skip: reason ?? false }, () => {
     assert.match(say(node, nowhere), /^not-built: .*build it with.*\n$/);
   });
 
+  test('a process that ends with the path open, being closed or forgotten ends cleanly', async () => {
+    const { namespace } = await rig.openNative();
+    const endings = {
+      open: '',
+      exit: 'process.exit(0)',
+      closing: 'path.close(); process.exit(0)',
+      forgotten: 'path = undefined; gc(); setImmediate(gc)',
+    };
+    for (const [name, ending] of Object.entries(endings)) {
+      const script = [
+        `const { openNativeDatapath } = await import('${ROOT}/src/datapath/native.ts');`,
+        `const where = { deviceNamespace: '/var/run/netns/${namespace}', address: '127.0.0.1', port: 0 };`,
+        `let path = await openNativeDatapath({ ...where, device: 'weft5', onEvent() {} });`,
+        ending,
+      ].join('\n');
+      const node = ['--expose-gc', '--input-type=module', '-e', script];
+      const { status, signal, stderr } = spawnSync(process.execPath, node, {
+        encoding: 'utf8',
+        timeout: 20_000,
+      });
+      assert.deepEqual({ status, signal, stderr }, { status: 0, signal: null, stderr: '' }, name);
+    }
+  });
+
   test('a file that is no addon is refused in one line', () => {
     const folder = mkdtempSync(join(tmpdir(), 'weft-addon-'));
     const fake = join(folder, 'fake.node');
