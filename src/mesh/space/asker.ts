@@ -1,4 +1,6 @@
 import type { PeerId } from '../../core/ids.ts';
+import { sizeOf } from '../../core/ranges.ts';
+import type { Segment } from '../../core/ring.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Membership } from '../membership.ts';
 import { type Messenger, RequestError } from '../messenger.ts';
@@ -82,9 +84,14 @@ export function createAsker(parts: AskerParts): Asker {
     }
   }
 
-  /** Most free first; who has not told yet comes before who has nothing. */
+  /**
+   * Most free first; who has not told yet comes before who has nothing. What a peer told may be older than its last donations, which the
+   * ring knows: without it, many that join one after another would all be sent to the same donor.
+   */
   function candidates(to: PeerId, withSelf: boolean): readonly PeerId[] {
-    const amount = (peer: PeerId) => (peer === self ? free() : (knownFree(records, peer) ?? 0.5));
+    const owned = sizes(ledger.segments());
+    const told = (peer: PeerId) => Math.min(knownFree(records, peer) ?? 0.5, owned.get(peer) ?? 0);
+    const amount = (peer: PeerId) => (peer === self ? free() : told(peer));
     const members = membership.members().filter((peer) => peer !== to && (withSelf || peer !== self));
     const amounts = new Map(members.map((peer) => [peer, amount(peer)]));
     members.sort((a, b) => (amounts.get(b) ?? 0) - (amounts.get(a) ?? 0));
@@ -122,6 +129,16 @@ export function createAsker(parts: AskerParts): Asker {
       }
     },
   };
+}
+
+/** Addresses by owner. */
+function sizes(segments: readonly Segment[]): ReadonlyMap<PeerId, number> {
+  const owned = new Map<PeerId, number>();
+  for (const segment of segments) {
+    const owner = segment.entry?.owner;
+    if (owner !== undefined) owned.set(owner, (owned.get(owner) ?? 0) + sizeOf(segment));
+  }
+  return owned;
 }
 
 export function inWords(outcome: AskOutcome): string {
