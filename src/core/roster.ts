@@ -105,13 +105,14 @@ export function createRoster(root: PeerId, creator: PeerId): Roster {
       const { peer } = way.held.certificate;
       if (ways.has(peer) || way.depth > MAX_CHAIN || !isValid(way.held)) continue;
       ways.set(peer, way);
+      if (sorted !== undefined && !isRemoved(peer)) sorted = inserted(sorted, peer);
       for (const held of byIssuer.get(peer) ?? []) open.push({ held, depth: way.depth + 1 });
     }
-    sorted = undefined;
   }
 
   function recompute(): void {
     revision++;
+    sorted = undefined;
     ways = new Map();
     reach((byIssuer.get(root) ?? []).map((held) => ({ held, depth: 1 })));
   }
@@ -183,6 +184,17 @@ export function createRoster(root: PeerId, creator: PeerId): Roster {
     },
     revision: () => revision,
   };
+}
+
+/** A copy, since callers hold the list: still far cheaper than to sort thousands of members for each that comes. */
+function inserted(list: readonly PeerId[], peer: PeerId): readonly PeerId[] {
+  let [low, high] = [0, list.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((list[middle] as PeerId) < peer) low = middle + 1;
+    else high = middle;
+  }
+  return list.toSpliced(low, 0, peer);
 }
 
 function byIssuerAndSerial(a: Certificate, b: Certificate): number {

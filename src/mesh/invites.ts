@@ -1,4 +1,5 @@
 import { toHex } from '../core/bytes.ts';
+import { type Chain, MAX_CHAIN } from '../core/certificate.ts';
 import type { Crypto } from '../core/crypto.ts';
 import type { MeshId, PeerId } from '../core/ids.ts';
 import { encodeToken, isTokenAddress, joinDoor, MAX_TOKEN_ADDRESSES, readJoinDoor } from '../core/token.ts';
@@ -73,6 +74,8 @@ export interface InviteParts {
   readonly random: Random;
   readonly clock: Clock;
   readonly mesh: MeshId;
+  /** How far this peer is from the root key. */
+  readonly membership: { readonly chain: Chain };
   readonly state: InviteStateSection;
   readonly log: Log;
   /** `host:port` where this peer can be dialled. */
@@ -85,7 +88,7 @@ interface Open extends Invite {
 }
 
 export function createInvites(parts: InviteParts): Invites {
-  const { crypto, random, clock, mesh, state, log, addresses } = parts;
+  const { crypto, random, clock, mesh, membership, state, log, addresses } = parts;
   let invites: readonly Open[] = state
     .get()
     .map((invite) => ({ ...invite, deadline: clock.now() + invite.left }));
@@ -137,6 +140,11 @@ export function createInvites(parts: InviteParts): Invites {
     }
     if (!Number.isInteger(uses) || uses < 1 || uses > MAX_USES) {
       throw new InviteError(`a token is for 1 to ${MAX_USES} hosts`);
+    }
+    if (membership.chain.length >= MAX_CHAIN) {
+      throw new InviteError(
+        `${MAX_CHAIN} hosts have joined one through the other up to this one: make the token on another host`,
+      );
     }
     if (reachable.length === 0) {
       throw new InviteError(

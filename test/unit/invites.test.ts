@@ -21,16 +21,18 @@ function createHost() {
   const crypto = createMemoryCrypto();
   const random = createSeededRandom('invites');
   const store = createMemoryStore();
-  const state = { addresses: ['192.0.2.1:6783'] };
+  const state = { addresses: ['192.0.2.1:6783'], depth: 1 };
   async function start(view = clock.view()) {
     const keeper = await openKeeper({ store });
     const section = openInviteState(keeper);
     const addresses = () => state.addresses;
+    const membership = { chain: new Array(state.depth) };
     const invites = createInvites({
       crypto,
       random,
       clock: view,
       mesh,
+      membership,
       state: section,
       log: silent,
       addresses,
@@ -190,6 +192,9 @@ test('bad wishes for a token are refused in one line', async () => {
   for (const uses of [0, -1, 1.5, Number.NaN, MAX_USES + 1]) {
     await assert.rejects(invites.issue({ ttl: HOUR, uses }), { code: 'bad-request' });
   }
+  const deep = createHost();
+  deep.state.depth = 16;
+  await assert.rejects((await deep.start()).invites.issue({ ttl: HOUR, uses: 1 }), /another host/);
   host.state.addresses = ['not an address'];
   await assert.rejects(invites.issue({ ttl: HOUR, uses: 1 }), /listens on no address/);
   host.state.addresses = Array.from({ length: 40 }, (_, at) => `192.0.2.${at}:1`);

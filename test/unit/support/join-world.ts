@@ -96,6 +96,7 @@ export function createJoinWorld({ crypto = createMemoryCrypto(), latency = 1, di
       random,
       clock: view,
       mesh,
+      membership,
       state: openInviteState(keeper),
       log,
       addresses,
