@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { signCertificate } from '../../src/core/certificate.ts';
 import { decodeToken } from '../../src/core/token.ts';
+import { createAdmissions } from '../../src/mesh/admissions.ts';
 import { JoinError } from '../../src/mesh/join.ts';
 import { openKeeper } from '../../src/mesh/keeper.ts';
 import { createMembership } from '../../src/mesh/membership.ts';
@@ -263,9 +264,6 @@ test('what the issuer could not have signed is not stored', async () => {
     'another heir': { issue: (peer) => membership.issue(peer, forger.peer) },
   };
   for (const [name, forgery] of Object.entries(forgeries)) {
-    const { createAdmissions } = await import('../../src/mesh/admissions.ts');
-    const machine = world.newMachine();
-    const state = { get: () => [], set: async () => {} };
     const liar = createAdmissions({
       crypto: world.crypto,
       clock: world.clock,
@@ -273,13 +271,13 @@ test('what the issuer could not have signed is not stored', async () => {
       invites: issuer.invites,
       space: world.createSpace(issuer, membership),
       records: issuer.records,
-      state,
+      state: { get: () => [], set: async () => {} },
       log: silent,
       snapshot: () => null,
     });
     const transport = world.network.transport(issuer.identity.peer, { doorkeeper: issuer.invites.accepts });
     await transport.listen(['0.0.0.0:6783'], liar.accept);
-    const joiner = await world.startJoiner(machine);
+    const joiner = await world.startJoiner();
     const code = await codeOf(world, joiner.join({ ...token, addresses: [`${transport.host}:6783`] }));
     assert.equal(code, 'bad-secret', name);
     assert.equal(joiner.state.get(), null, name);
