@@ -26,8 +26,8 @@ export interface Replica {
   get(author: PeerId, key: string): Entry | undefined;
   /** Entries with a value whose key starts with `prefix`, of all authors, in no order that means anything. */
   entries(prefix: string): Iterable<Entry>;
-  /** Whether the delta is held, which it is until all its keys are overwritten. */
-  holds(delta: VerifiedDelta): boolean;
+  /** The delta with this signature, if it is held, which it is until all its keys are overwritten. Cheap: most of what arrives is known. */
+  held(signature: Uint8Array): VerifiedDelta | undefined;
   /** The deltas held of an author with seq > `after`, oldest first. */
   deltas(author: PeerId, after?: number): readonly VerifiedDelta[];
   /** 0 when nothing is known of the author. */
@@ -81,6 +81,7 @@ export const REPLICA_LIMITS: ReplicaLimits = {
 /** Parts of a vector have 18 bytes an author. */
 export const VECTOR_SIZE = 3_000;
 const SUM_RANGE = 2 ** 48;
+const SIGNATURE = 64;
 
 interface Held {
   readonly delta: VerifiedDelta;
@@ -108,7 +109,9 @@ export function createReplica(limits: ReplicaLimits = REPLICA_LIMITS): Replica {
   const authors = new Map<PeerId, Author>();
   /** Entries by kind (the key up to its first slash), then author and key, for `entries`. */
   const kinds = new Map<string, Map<string, Written>>();
-  let deltaCount = 0;
+  /** By weight. */
+  const index = new Map<number, Held>();
+  let count = 0;
   let sum = 0;
   let bytes = 0;
 
@@ -149,23 +152,25 @@ export function createReplica(limits: ReplicaLimits = REPLICA_LIMITS): Replica {
     state.entries.set(entry.key, entry);
     const kind = kindOf(entry.key);
     const name = `${entry.author} ${entry.key}`;
-    let index = kinds.get(kind);
-    if (index === undefined) {
-      index = new Map();
-      kinds.set(kind, index);
+    let named = kinds.get(kind);
+    if (named === undefined) {
+      named = new Map();
+      kinds.set(kind, named);
     }
-    if (entry.value === undefined) index.delete(name);
-    else index.set(name, entry);
+    if (entry.value === undefined) named.delete(name);
+    else named.set(name, entry);
     if (old !== undefined && --old.held.live === 0) drop(state, old.held);
   }
 
   function hold(state: Author, held: Held): void {
     state.held.splice(position(state.held, held.delta), 0, held);
+    index.set(held.weight, held);
     account(state, held, 1);
   }
 
   function drop(state: Author, held: Held): void {
     state.held.splice(position(state.held, held.delta), 1);
+    if (index.get(held.weight) === held) index.delete(held.weight);
     account(state, held, -1);
   }
 
@@ -174,13 +179,13 @@ export function createReplica(limits: ReplicaLimits = REPLICA_LIMITS): Replica {
     sum = (sum + sign * weight + SUM_RANGE) % SUM_RANGE;
     state.bytes += sign * delta.body.length;
     bytes += sign * delta.body.length;
-    deltaCount += sign;
+    count += sign;
   }
 
   function* entries(prefix: string): Iterable<Entry> {
-    for (const [kind, index] of kinds) {
+    for (const [kind, named] of kinds) {
       if (!(prefix.includes('/') ? kind === kindOf(prefix) : kind.startsWith(prefix))) continue;
-      for (const entry of index.values()) if (entry.key.startsWith(prefix)) yield entry;
+      for (const entry of named.values()) if (entry.key.startsWith(prefix)) yield entry;
     }
   }
 
@@ -204,15 +209,14 @@ export function createReplica(limits: ReplicaLimits = REPLICA_LIMITS): Replica {
       return entry?.value === undefined ? undefined : entry;
     },
     entries,
-    holds(delta) {
-      const held = authors.get(delta.author)?.held ?? [];
-      const found = held[position(held, delta)]?.delta;
-      return found !== undefined && compareAge(found, delta) === 0;
+    held(signature) {
+      const found = signature.length === SIGNATURE ? index.get(readU48(signature, 0))?.delta : undefined;
+      return found?.signature.every((byte, at) => byte === signature[at]) ? found : undefined;
     },
     deltas,
     seq: (author) => seqOf(authors.get(author)),
     authors: () => [...authors.keys()],
-    digest: () => ({ authors: authors.size, deltas: deltaCount, sum }),
+    digest: () => ({ authors: authors.size, deltas: count, sum }),
     vector: (size = VECTOR_SIZE) => createVector(summaries(), size),
     compare: (part) => compareVectors(summaries(), part, deltas),
     wanted: (want) => wantedFrom(summaries(), want, deltas),

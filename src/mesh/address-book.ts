@@ -1,6 +1,6 @@
 import type { PeerId } from '../core/ids.ts';
 import type { Keeper } from './keeper.ts';
-import { KEY, type Records, readPeerRecord } from './records.ts';
+import { KEY, type PeerRecord, type Records, readPeerRecord } from './records.ts';
 
 /**
  * Where members can be dialled: what led to a link before, the last one first, then what they say of themselves. The transport's own
@@ -9,6 +9,8 @@ import { KEY, type Records, readPeerRecord } from './records.ts';
 export interface AddressBook {
   /** Best first, without repetition, at most MAX_ADDRESSES. */
   addresses(peer: PeerId): readonly string[];
+  /** Whether there is any. Cheap: asked for every member each second. */
+  isKnown(peer: PeerId): boolean;
   /** A link was made by it. */
   succeeded(peer: PeerId, address: string): void;
   /** Heard of elsewhere, e.g. from the peer that issued our certificate; tried after those that worked. */
@@ -46,6 +48,11 @@ export function createAddressBook({ keeper, records }: { keeper: Keeper; records
     addresses(peer) {
       const published = readPeerRecord(records.get(peer, KEY.peer))?.control ?? [];
       return [...new Set([...(known.get(peer) ?? []), ...published])].slice(0, MAX_ADDRESSES);
+    },
+    isKnown(peer) {
+      if (known.has(peer)) return true;
+      const record = records.get(peer, KEY.peer) as Partial<PeerRecord> | undefined;
+      return Array.isArray(record?.control) && record.control.length > 0;
     },
     succeeded(peer, address) {
       const others = (known.get(peer) ?? []).filter((other) => other !== address);

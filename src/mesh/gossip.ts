@@ -89,13 +89,18 @@ export function createGossip(parts: GossipParts): Gossip {
   // --- what arrives
 
   function receive(from: Neighbour, signed: SignedDelta): void {
+    const held = replica.held(signed.signature);
+    if (held !== undefined) {
+      counters.duplicates++;
+      outboxes.get(from)?.remove(held);
+      return;
+    }
     const decoded = decodeDelta(crypto, signed);
     if (!decoded.ok) {
       reject(undefined, decoded.problem, from);
       return;
     }
     const { delta } = decoded;
-    outboxes.get(from)?.remove(delta);
     if (!replica.isNews(delta)) counters.duplicates++;
     else if (isKnown(delta.author)) take(delta, from);
     else strangers.add(delta);
@@ -172,7 +177,10 @@ export function createGossip(parts: GossipParts): Gossip {
     const onSent = (count: number) => {
       counters.sent += count;
     };
-    outboxes.set(neighbour, createOutbox({ neighbour, isLive: replica.holds, onSent }));
+    outboxes.set(
+      neighbour,
+      createOutbox({ neighbour, isLive: ({ signature }) => replica.held(signature) !== undefined, onSent }),
+    );
     if (neighbour.direction === 'dialled') sendVector(neighbour);
   }
 

@@ -30,8 +30,11 @@ export interface LivenessParts {
   readonly log: Log;
 }
 
-/** Links that change together are published together. */
+/** Links that change together are published together: after a quiet time soon, then no more often than this. */
 export const PUBLISH_DELAY = 100;
+export const PUBLISH_EVERY = 500;
+/** Records of several peers usually arrive one after the other; one search of the graph serves them all. */
+const SEARCH_DELAY = 20;
 /** How long a peer may be out of reach before it counts as down: lost links are redialled at once, and most come back. */
 export const DOWN_AFTER = 1_000;
 
@@ -45,10 +48,12 @@ export function createLiveness({ self, links, records, clock, log }: LivenessPar
   let publishing: Timer | undefined;
   let searching: Timer | undefined;
   let waiting: Timer | undefined;
+  let published = -PUBLISH_EVERY;
   let closed = false;
 
   function publish(): void {
     publishing = undefined;
+    published = clock.now();
     const own = links.neighbours().map(({ peer }) => peer);
     records.put(KEY.links, own).catch((error) => {
       log.warn('the own links could not be published', { error: String(error) });
@@ -58,14 +63,14 @@ export function createLiveness({ self, links, records, clock, log }: LivenessPar
 
   function linksChanged(): void {
     if (topology.setOwn(links.neighbours().map(({ peer }) => peer))) search();
-    publishing ??= clock.setTimer(PUBLISH_DELAY, publish);
+    const wait = Math.max(PUBLISH_DELAY, published + PUBLISH_EVERY - clock.now());
+    publishing ??= clock.setTimer(wait, publish);
   }
 
   function read({ author, key, value }: RecordEntry): void {
     if (key !== KEY.links || author === self) return;
     const changed = topology.set(author, value === undefined ? undefined : readLinks(value));
-    // Many records arrive in one message; one search serves all of them.
-    if (changed) searching ??= clock.setTimer(0, search);
+    if (changed) searching ??= clock.setTimer(SEARCH_DELAY, search);
   }
 
   function search(): void {
@@ -108,7 +113,7 @@ export function createLiveness({ self, links, records, clock, log }: LivenessPar
     topology,
     isUp: (peer) => isUp.has(peer),
     up: () => [...isUp].sort(),
-    degree: (peer) => topology.neighboursOf(peer).size,
+    degree: (peer) => topology.neighboursOf(peer).length,
     onPeerUp(handler) {
       upHandlers.add(handler);
       return () => upHandlers.delete(handler);

@@ -1,4 +1,4 @@
-import type { Delta, SignedDelta, VerifiedDelta } from '../core/wire/delta.ts';
+import type { SignedDelta, VerifiedDelta } from '../core/wire/delta.ts';
 import type { Neighbour } from './links.ts';
 
 /**
@@ -8,7 +8,7 @@ import type { Neighbour } from './links.ts';
 export interface Outbox {
   add(delta: VerifiedDelta): void;
   /** The neighbour has it. */
-  remove(delta: Delta): void;
+  remove(delta: VerifiedDelta): void;
   /** Sends as much as the neighbour has room for. */
   flush(): void;
 }
@@ -25,16 +25,15 @@ const CHUNK = 64 << 10;
 const MAX_CHUNK = 1_024;
 
 export function createOutbox({ neighbour, isLive, onSent }: OutboxParts): Outbox {
-  const waiting = new Map<string, VerifiedDelta>();
-  const nameOf = ({ author, seq, signature }: Delta) => `${author} ${seq} ${signature[0]}.${signature[1]}`;
+  const waiting = new Set<VerifiedDelta>();
 
   function nextChunk(): readonly SignedDelta[] {
     const chunk: SignedDelta[] = [];
     let bytes = 0;
-    for (const [name, delta] of waiting) {
+    for (const delta of waiting) {
       const { body, signature } = delta;
       if (chunk.length > 0 && (bytes + body.length > CHUNK || chunk.length >= MAX_CHUNK)) break;
-      waiting.delete(name);
+      waiting.delete(delta);
       if (!isLive(delta)) continue;
       chunk.push({ body, signature });
       bytes += body.length;
@@ -44,10 +43,10 @@ export function createOutbox({ neighbour, isLive, onSent }: OutboxParts): Outbox
 
   return {
     add(delta) {
-      waiting.set(nameOf(delta), delta);
+      waiting.add(delta);
     },
     remove(delta) {
-      waiting.delete(nameOf(delta));
+      waiting.delete(delta);
     },
     flush() {
       while (waiting.size > 0 && neighbour.room() > 0) {

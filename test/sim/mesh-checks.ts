@@ -5,10 +5,16 @@ import { subtract } from '../../src/core/ranges.ts';
 import { buildRing, type Segment } from '../../src/core/ring.ts';
 import { checkHolders, checkRing } from '../../src/core/ring-check.ts';
 import { decodeEntry, type RingEntry } from '../../src/core/ring-entry.ts';
+import type { Mesh } from '../../src/mesh/mesh.ts';
 import { KEY } from '../../src/mesh/records.ts';
 import { type MeshWorld, packetOf, type SimHost, textOf } from './mesh-world.ts';
 
 /** What must hold of a mesh in a simulation, at every moment or once nothing stands in the way. */
+
+export function meshOf({ name, mesh }: SimHost): Mesh {
+  if (mesh === undefined) throw new Error(`${name} is not up`);
+  return mesh;
+}
 
 /** The ring entries that are in a host's records. */
 function entriesOf(host: SimHost): readonly RingEntry[] {
@@ -123,10 +129,10 @@ export async function rest(world: MeshWorld, limit: number, hosts = world.runnin
 export function assertWholeRing(hosts: readonly SimHost[]): void {
   const peers = new Set(hosts.map(({ peer }) => peer));
   const owners = new Set<PeerId>();
-  const { mesh } = hosts[0] as SimHost;
-  const { start, last } = mesh?.membership.genesis.range as Range;
+  const { membership, space } = meshOf(hosts[0] as SimHost);
+  const { start, last } = membership.genesis.range;
   let next = start;
-  for (const segment of mesh?.space.ring() ?? []) {
+  for (const segment of space.ring()) {
     assert.equal(segment.start, next, 'no gap and no overlap');
     assert.ok(segment.owner !== undefined && peers.has(segment.owner), 'owned by a member');
     owners.add(segment.owner);

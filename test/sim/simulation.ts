@@ -35,6 +35,8 @@ export interface Simulation {
   /** Boots all peers, one after the other; resolves when every one reaches every other and all records agree. */
   start(): Promise<void>;
   running(): readonly SimulatedPeer[];
+  /** Lets time pass until the condition holds, looked at every `step` ms (default 10); rejects when it does not within `limit` ms. */
+  until(condition: () => boolean, limit: number, step?: number): Promise<void>;
   /** Whether the running peers hold the same records. */
   agree(peers?: readonly SimulatedPeer[]): boolean;
   /** Whether each of them finds exactly the others up. */
@@ -115,10 +117,19 @@ export function createSimulation(options: SimulationOptions): Simulation {
     return some.every(({ life }) => life?.liveness.up().join() === everybody);
   };
 
+  async function until(condition: () => boolean, limit: number, step = 10): Promise<void> {
+    const end = clock.now() + limit;
+    while (!condition()) {
+      if (clock.now() >= end) throw new Error(`not within ${limit} ms: ${condition}`);
+      await clock.advance(step);
+    }
+  }
+
   return {
     seed,
     clock,
     network,
+    until,
     random,
     peers,
     trace,
@@ -127,7 +138,7 @@ export function createSimulation(options: SimulationOptions): Simulation {
         await peer.boot();
         await clock.advance(5);
       }
-      await clock.runUntil(() => seeEachOther() && agree(), 120_000);
+      await until(() => seeEachOther() && agree(), 120_000);
     },
     running,
     agree,
@@ -172,10 +183,20 @@ function createPeer(world: World, number: number): SimulatedPeer {
   const host = `10.0.${number >> 8}.${number & 255}`;
   let life: Life | undefined;
   let transport: MemoryTransport | undefined;
+  let vanished = false;
   const nameOf = (peer: PeerId) => peers.find((other) => other.peer === peer)?.name ?? peer;
   const note = (what: string, peer: PeerId) => trace.push(`${clock.now()} ${name} ${what} ${nameOf(peer)}`);
 
+  function wire(act: 'block' | 'unblock'): void {
+    for (const { peer } of peers) {
+      world.network[act](identity.peer, peer);
+      world.network[act](peer, identity.peer);
+    }
+  }
+
   async function boot(): Promise<Life> {
+    if (vanished) wire('unblock');
+    vanished = false;
     const view = clock.view();
     const born = world.network.transport(identity.peer, {
       doorkeeper: () => ({ admit: true, secret: new Uint8Array(32) }),
@@ -228,7 +249,7 @@ function createPeer(world: World, number: number): SimulatedPeer {
       degree: 64,
     };
     void records.put(KEY.peer, record);
-    const others = peers.slice(0, number).filter((other) => other.life !== undefined);
+    const others = peers.filter((other) => other.life !== undefined && other.name !== name);
     const friend = others[Math.floor(random.fraction() * others.length)];
     if (friend?.life !== undefined) links.connect([friend.life.address]);
     return life;
@@ -254,10 +275,8 @@ function createPeer(world: World, number: number): SimulatedPeer {
       end();
     },
     vanish() {
-      for (const { peer } of peers) {
-        world.network.block(identity.peer, peer);
-        world.network.block(peer, identity.peer);
-      }
+      wire('block');
+      vanished = true;
       end();
     },
     async stop() {
@@ -274,12 +293,13 @@ function createPeer(world: World, number: number): SimulatedPeer {
 
 /** A membership that was settled before the story begins. */
 export function everybody(self: PeerId, members: readonly PeerId[]): Membership {
+  const set = new Set(members);
   return {
     self,
     mesh: MESH,
     creator: members[0] ?? self,
     members: () => members,
-    isMember: (peer) => members.includes(peer),
+    isMember: (peer) => set.has(peer),
     isRemoved: () => false,
     heirOf: () => undefined,
     credentials: () => null,

@@ -13,6 +13,8 @@ export const MOST = 8;
 
 export interface Situation {
   readonly self: PeerId;
+  /** Nothing has just happened: it is worth looking for the next member by id and for lost ones, which a burst of news would misplace. */
+  readonly settled: boolean;
   /** All members but this one, sorted. */
   readonly others: readonly PeerId[];
   isLinked(peer: PeerId): boolean;
@@ -35,12 +37,12 @@ export function chooseTargets(situation: Situation): readonly PeerId[] {
 }
 
 function chooseSome(situation: Situation, candidates: readonly PeerId[]): readonly PeerId[] {
-  const { others, isLinked, isUp, isReady, isTried } = situation;
+  const { settled, others, isLinked, isUp, isReady, isTried } = situation;
   const linked = others.filter(isLinked).length;
   const chosen = new Set(candidates.filter(isTried));
   const ready = candidates.filter((peer) => !chosen.has(peer) && isReady(peer));
 
-  const next = successor(situation);
+  const next = settled ? successor(situation) : undefined;
   if (next !== undefined && ready.includes(next)) chosen.add(next);
   // Without a link nobody is known to be up: then everybody may be.
   const useful = linked === 0 ? ready : ready.filter(isUp);
@@ -48,7 +50,7 @@ function chooseSome(situation: Situation, candidates: readonly PeerId[]): readon
   pick(useful, FEWEST - linked - busy, chosen, situation);
 
   const probing = [...chosen].some((peer) => !isUp(peer));
-  if (linked > 0 && !probing) {
+  if (settled && linked > 0 && !probing) {
     const lost = ready.filter((peer) => !isUp(peer));
     pick(lost, 1, chosen, situation);
   }

@@ -1,0 +1,167 @@
+import type { PeerId } from '../../core/ids.ts';
+import type { Clock, Timer } from '../../ports/clock.ts';
+import type { Random } from '../../ports/random.ts';
+import type { AddressBook } from '../address-book.ts';
+import type { OverlayView } from '../links.ts';
+import type { Membership } from '../membership.ts';
+import { KEY, type Records } from '../records.ts';
+import type { Redial } from '../redial.ts';
+import { chooseSurplus, chooseTargets, type Situation } from './choice.ts';
+import type { Neighbours } from './neighbours.ts';
+
+export interface UpkeepParts {
+  readonly self: PeerId;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly membership: Membership;
+  readonly records: Records;
+  readonly book: AddressBook;
+  readonly view: OverlayView;
+  readonly neighbours: Neighbours;
+  readonly peers: Redial<PeerId>;
+  readonly seeds: Redial<string>;
+}
+
+/** Beats on the open links, the end of those that are dead, and enough new ones. */
+export interface Upkeep {
+  connect(addresses: readonly string[]): void;
+  /** An address of `connect` turned out to be that peer's. */
+  ledTo(address: string, peer: PeerId): void;
+  /** A link to the peer is about to be added. */
+  linked(peer: PeerId): void;
+  /** Looks at once, not at the next tick, whom to dial. */
+  soon(): void;
+  close(): void;
+}
+
+export const BEAT_EVERY = 2_000;
+/** Three beats missed. */
+export const SILENT_AFTER = 6_000;
+const TICK = 1_000;
+/** Ticks between two surplus links that are given up. */
+const SURPLUS_EVERY = 2;
+/** How much longer the larger id waits with its first try, so that two peers rarely dial each other at once. */
+const LARGER_WAITS = 500;
+const FIRST_SPREAD = 50;
+/** A tick that is late by more says that this process could not run, or slept. */
+const LAG = 500;
+
+export function startUpkeep(parts: UpkeepParts): Upkeep {
+  const { self, clock, random, membership, records, book, view, neighbours, peers, seeds } = parts;
+  /** Addresses of `connect`, with the peer that they led to. */
+  const seedPeers = new Map<string, PeerId | undefined>();
+  let closed = false;
+  let ticks = 0;
+  let ticked = clock.now();
+  let evaluation: Timer | undefined;
+  let ticker = clock.setTimer(TICK, tick);
+
+  const situation = (settled: boolean): Situation => ({
+    self,
+    settled,
+    others: membership.members().filter((peer) => peer !== self),
+    isLinked: (peer) => neighbours.get(peer) !== undefined,
+    isUp: (peer) => neighbours.get(peer) !== undefined || view.isUp(peer),
+    isDialable: book.isKnown,
+    isTried: peers.isTried,
+    isReady: peers.isReady,
+    fraction: () => random.fraction(),
+  });
+
+  function tick(): void {
+    const now = clock.now();
+    const late = now - ticked - TICK;
+    ticked = now;
+    ticker = clock.setTimer(TICK, tick);
+    for (const neighbour of neighbours.list()) {
+      const { channel } = neighbour;
+      // What arrived while this process could not run is still to be read.
+      if (late > LAG) channel.forgive(late);
+      const silent = now - channel.lastHeard();
+      if (silent >= SILENT_AFTER) neighbours.drop(neighbour, 'silent', `nothing heard for ${silent} ms`);
+      else if (now - channel.lastSent() >= BEAT_EVERY) channel.beat();
+    }
+    if (++ticks % SURPLUS_EVERY === 0) giveUpSurplus();
+    evaluate(true);
+  }
+
+  function giveUpSurplus(): void {
+    const dialled = neighbours.list().filter(({ direction }) => direction === 'dialled');
+    const surplus = chooseSurplus(
+      situation(true),
+      dialled.map(({ peer }) => peer),
+      view.degree,
+    );
+    const neighbour = surplus === undefined ? undefined : neighbours.get(surplus);
+    if (neighbour !== undefined) {
+      neighbours.drop(neighbour, 'surplus', 'both peers have more links than they need');
+    }
+  }
+
+  function soon(): void {
+    if (closed || evaluation !== undefined) return;
+    evaluation = clock.setTimer(0, () => evaluate(false));
+  }
+
+  function evaluate(settled: boolean): void {
+    evaluation?.cancel();
+    evaluation = undefined;
+    const now = situation(settled);
+    const alone = neighbours.size() === 0;
+    const targets = new Map<PeerId, number>();
+    for (const peer of chooseTargets(now)) {
+      const wait = self < peer || alone ? 0 : LARGER_WAITS;
+      targets.set(peer, wait + random.fraction() * FIRST_SPREAD);
+    }
+    peers.want(targets);
+    seeds.want(new Map(wantedSeeds(now).map((address) => [address, 0])));
+  }
+
+  /** One that never led anywhere may be the only way to a part of the mesh, whoever else is linked. */
+  function wantedSeeds({ others, isUp, isLinked }: Situation): readonly string[] {
+    const complete = others.every(isUp);
+    return [...seedPeers]
+      .filter(([, peer]) => peer === undefined || (!complete && peer !== self && !isLinked(peer)))
+      .map(([address]) => address);
+  }
+
+  function expelStrangers(): void {
+    for (const neighbour of neighbours.list()) {
+      if (membership.isMember(neighbour.peer)) continue;
+      neighbours.drop(neighbour, 'removed', 'you are no member of this mesh any more');
+    }
+    book.retain(new Set(membership.members()));
+    soon();
+  }
+
+  const stops = [
+    neighbours.watch({ up: soon, down: soon }),
+    membership.watch(expelStrangers),
+    records.watch(KEY.peer, soon),
+  ];
+  soon();
+
+  return {
+    connect(addresses) {
+      for (const address of addresses) {
+        if (!seedPeers.has(address)) seedPeers.set(address, undefined);
+      }
+      soon();
+    },
+    ledTo(address, peer) {
+      seedPeers.set(address, peer);
+    },
+    linked(peer) {
+      peers.forget(peer);
+      // A way that was lost is there again, so others may be too.
+      if (neighbours.size() === 0 || !view.isUp(peer)) peers.hurry();
+    },
+    soon,
+    close() {
+      closed = true;
+      ticker.cancel();
+      evaluation?.cancel();
+      for (const stop of stops) stop();
+    },
+  };
+}
