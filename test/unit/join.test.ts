@@ -91,8 +91,7 @@ test('joining again as a member changes nothing', async () => {
 
 test('every refusal reaches the joiner under its own name', async () => {
   const { world, issuer } = await createMesh();
-  const joiner = await world.startJoiner();
-  const token = await tokenOf(world, issuer);
+  const [joiner, token] = [await world.startJoiner(), await tokenOf(world, issuer)];
   const parsed = decodeToken(token, world.crypto);
   assert.equal(await codeOf(world, joiner.join({ ...parsed, id: '0'.repeat(32) })), 'unknown-token');
   assert.equal(await codeOf(world, joiner.join({ ...parsed, secret: new Uint8Array(32) })), 'bad-secret');
