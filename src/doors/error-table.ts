@@ -113,6 +113,16 @@ export const TABLE = {
   },
   'old-epoch': { status: 503, title: 'The keys of the mesh have changed meanwhile', remedy: 'try again' },
   busy: { status: 503, title: 'The host that answered is busy', remedy: 'try again in a few seconds' },
+  'join-failed': {
+    status: 502,
+    title: 'The host that answered could not let this one in',
+    remedy: 'see its log, then run the same command again: nothing is lost',
+  },
+  'too-deep': {
+    status: 409,
+    title: 'The host that made the token is too many invitations away from the creator of the mesh',
+    remedy: 'make a token with `weft invite` on another host',
+  },
   unreachable: {
     status: 503,
     title: 'No host of the mesh could be reached',
