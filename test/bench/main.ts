@@ -6,7 +6,8 @@
  *   npm run bench -- --rounds 5 --seconds 8 --out docs/benchmarks
  *
  * All hosts are namespaces on this machine, so both ends share its cores: compare the systems, not the absolute rates. Systems
- * take turns run by run, so that what else happens on the machine meets all of them. Progress goes to stderr.
+ * take turns run by run, so that what else happens on the machine meets all of them, and everything runs ahead of it (priority.ts).
+ * Progress goes to stderr.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,6 +16,7 @@ import { parseArgs } from 'node:util';
 import { throughput } from '../lab/traffic.ts';
 import { describeMachine } from './machine.ts';
 import { convergence, firstPing, idle, restart, roundTrip } from './mesh.ts';
+import { inOwnSession } from './priority.ts';
 import { machineBusy, usageOf } from './processes.ts';
 import { type Figures, type Stream, toMarkdown } from './render.ts';
 import { type Series, series } from './statistics.ts';
@@ -33,18 +35,21 @@ const seconds = values.quick ? 2 : whole('--seconds', values.seconds);
 const began = performance.now();
 const silent = { command: () => {}, note: () => {} };
 
-const figures: Figures = {
-  date: new Date().toISOString().slice(0, 16),
-  machine: describeMachine(),
-  rounds,
-  seconds,
-  firstPing: await repeated('from nothing to the first ping', 's', () => firstPing(silent)),
-  convergence: await repeated('from weft join to agreement of all', 's', () => convergence(silent)),
-  restart: await repeated('gap after kill -9 and weft up', 's', async () => (await restart(silent)).gap),
-  ...(await idleFigures()),
-  streams: await compare([openWeft, openWireguard, openPlain]),
-};
-save(figures);
+if (await inOwnSession()) save(await measureAll());
+
+async function measureAll(): Promise<Figures> {
+  return {
+    date: new Date().toISOString().slice(0, 16),
+    machine: describeMachine(),
+    rounds,
+    seconds,
+    firstPing: await repeated('from nothing to the first ping', 's', () => firstPing(silent)),
+    convergence: await repeated('from weft join to agreement of all', 's', () => convergence(silent)),
+    restart: await repeated('gap after kill -9 and weft up', 's', async () => (await restart(silent)).gap),
+    ...(await idleFigures()),
+    streams: await compare([openWeft, openWireguard, openPlain]),
+  };
+}
 
 function whole(flag: string, text: string): number {
   const value = Number(text);

@@ -55,6 +55,8 @@ export function toMarkdown(figures: Figures): string {
     '|---|---|---|---|---|',
     ...figures.streams.map((stream) => streamRow(stream, figures.streams)),
     '',
+    `Other programs used up to ${Math.max(...figures.streams.map(({ others }) => others)).toFixed(1)} cores just before a run.`,
+    '',
   ].join('\n');
 }
 

@@ -20,6 +20,8 @@ export interface LabHost extends Namespace {
   readonly socket: string;
   /** `weft …` on this host. */
   weft(args: readonly string[], options?: NamespaceOptions): Promise<CommandResult>;
+  /** `weftd …` on this host. */
+  weftd(args: readonly string[], options?: NamespaceOptions): Promise<CommandResult>;
   /** What the daemon's API says, which `weft status --json` prints; not echoed. */
   status(): Promise<Status>;
   /** Process id of the daemon, undefined when none runs. */
@@ -35,12 +37,14 @@ export function createHost(
   const stateFolder = join(place.folder, namespace.name, 'state');
   const socket = join(place.folder, namespace.name, 'weft.sock');
   const environment = { WEFT_STATE: stateFolder, WEFT_SOCKET: socket };
-  const weft = (args: readonly string[], options: NamespaceOptions = {}) =>
-    namespace.run([...WEFT, ...args], {
-      say: ['weft', ...args].join(' '),
-      ...options,
-      environment: { ...environment, ...options.environment },
-    });
+  const program =
+    (name: string, words: readonly string[]) =>
+    (args: readonly string[], options: NamespaceOptions = {}) =>
+      namespace.run([...words, ...args], {
+        say: [name, ...args].join(' '),
+        ...options,
+        environment: { ...environment, ...options.environment },
+      });
   const daemon = async () => {
     for (const pid of await namespace.processes()) {
       const words = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
@@ -53,7 +57,8 @@ export function createHost(
     ...place,
     stateFolder,
     socket,
-    weft,
+    weft: program('weft', WEFT),
+    weftd: program('weftd', WEFTD),
     daemon,
     status: async () => JSON.parse(await get(socket, '/v1/status')) as Status,
     async kill() {
