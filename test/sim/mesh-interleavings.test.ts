@@ -141,7 +141,7 @@ async function join(story: Story, host: SimHost): Promise<void> {
 
 async function step(story: Story): Promise<void> {
   const { world } = story;
-  const { clock, random, hosts } = world;
+  const { random, hosts } = world;
   const host = pick(story, hosts) as SimHost;
   const other = pick(story, hosts) as SimHost;
   const up = pick(story, world.running());
