@@ -7,6 +7,7 @@
         "src/binding.cc",
         "src/datapath.cc",
         "src/endpoint.cc",
+        "src/ipsec_mb.cc",
         "src/joiner.cc",
         "src/receive_loop.cc",
         "src/send_loop.cc",

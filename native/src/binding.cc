@@ -164,6 +164,7 @@ class Binding : public Napi::ObjectWrap<Binding> {
     options.socketNamespace = textOf(given, "socketNamespace");
     options.tun = {flagOf(given, "tunSegmentation"), flagOf(given, "tunUdpSegmentation")};
     options.udp = {flagOf(given, "udpSegmentation"), flagOf(given, "udpCoalescing")};
+    options.ipsecMb = flagOf(given, "ipsecMb");
     limitOf(given, "rekeyAfter", options.limits.rekeyAfter);
     limitOf(given, "rejectAfter", options.limits.rejectAfter);
     return dataOf(info[1], options.counters);
@@ -260,6 +261,7 @@ class Binding : public Napi::ObjectWrap<Binding> {
     result.Set("tunUdpSegmentation", Napi::Boolean::New(env, datapath_->tunFeatures().udpSegmentation));
     result.Set("udpSegmentation", Napi::Boolean::New(env, datapath_->udpFeatures().segmentation));
     result.Set("udpCoalescing", Napi::Boolean::New(env, datapath_->udpFeatures().coalescing));
+    result.Set("cipher", Napi::String::New(env, datapath_->cipher()));
     return result;
   }
 

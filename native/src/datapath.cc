@@ -34,7 +34,7 @@ OpenError inNamespace(const std::string& path, const std::function<OpenError()>&
 
 }  // namespace
 
-Datapath::Datapath(DatapathOptions options, std::function<void()> wake) : options_(std::move(options)), events_(std::move(wake)) {}
+Datapath::Datapath(DatapathOptions options, std::function<void()> wake) : options_(std::move(options)), library_(options_.ipsecMb ? IpsecMb::find() : nullptr), events_(std::move(wake)) {}
 
 OpenError Datapath::open() {
   if (const OpenError error = openDescriptors()) {
@@ -153,10 +153,10 @@ const char* Datapath::setKeys(unsigned slot, const std::vector<SessionKeys>& key
       if (tables_.session(key.receiveIndex) != nullptr) return "a receive index belongs to another peer";
       made.push_back(std::make_unique<Session>(*peer, key));
       session = made.back().get();
-      if (!session->initReceive(key, queueCount())) return "the cipher library refused a key";
+      if (!session->initReceive(key, queueCount(), library_)) return "the cipher library refused a key";
     }
     if (!key.send) continue;
-    if (!session->initSend(key, queueCount())) return "the cipher library refused a key";
+    if (!session->initSend(key, queueCount(), library_)) return "the cipher library refused a key";
     sending = session;
   }
 

@@ -28,6 +28,8 @@ struct DatapathOptions {
   TunFeatures tun;
   UdpFeatures udp;
   Limits limits;
+  /// Whether Intel's library may be used where it is installed.
+  bool ipsecMb = true;
   /// Counters::kWords for each of 2 × queues threads, zeroed; must outlive the Datapath.
   uint64_t* counters = nullptr;
 };
@@ -58,6 +60,8 @@ class Datapath {
   uint16_t port() const;
   TunFeatures tunFeatures() const { return queues_[0]->tun.features(); }
   UdpFeatures udpFeatures() const { return queues_[0]->udp.features(); }
+  /// The implementation of AES-256-GCM.
+  const char* cipher() const { return library_ == nullptr ? "openssl" : library_->name; }
   unsigned queueCount() const { return static_cast<unsigned>(queues_.size()); }
 
   /// False when the address is none. An empty one means nowhere; so does one of a family that the socket cannot reach.
@@ -87,6 +91,7 @@ class Datapath {
   void greet(Peer& peer);
 
   DatapathOptions options_;
+  const IpsecMb* library_;
   Tables tables_;
   EventBox events_;
   std::atomic<bool> stopping_{false};

@@ -38,18 +38,19 @@ class Session {
   }
 
   /// Keys the contexts that `queues` receiving threads need. False when the cipher library refuses.
-  bool initReceive(const SessionKeys& keys, unsigned queues) {
+  bool initReceive(const SessionKeys& keys, unsigned queues, const IpsecMb* library) {
     for (unsigned i = 0; i < queues; ++i)
-      if (!openers[i].init(keys.suite, Aead::Direction::open, keys.receiveKey)) return false;
+      if (!openers[i].init(keys.suite, Aead::Direction::open, keys.receiveKey, library)) return false;
     return true;
   }
 
   /// Keys the sending lanes, once: their counters must never start again. Call before the session is published for sending.
-  bool initSend(const SessionKeys& keys, unsigned queues) {
+  bool initSend(const SessionKeys& keys, unsigned queues, const IpsecMb* library) {
     if (sendReady_) return true;
     for (unsigned i = 0; i < queues; ++i)
-      if (!lanes[i].aead.init(keys.suite, Aead::Direction::seal, keys.sendKey)) return false;
-    sendReady_ = lanes[kControlLane].aead.init(keys.suite, Aead::Direction::seal, keys.sendKey);
+      if (!lanes[i].aead.init(keys.suite, Aead::Direction::seal, keys.sendKey, library)) return false;
+    // Hardly used, and small with OpenSSL.
+    sendReady_ = lanes[kControlLane].aead.init(keys.suite, Aead::Direction::seal, keys.sendKey, nullptr);
     return sendReady_;
   }
 

@@ -25,6 +25,7 @@ export interface AddonOptions {
   readonly tunUdpSegmentation?: boolean | undefined;
   readonly udpSegmentation?: boolean | undefined;
   readonly udpCoalescing?: boolean | undefined;
+  readonly ipsecMb?: boolean | undefined;
   readonly rekeyAfter?: bigint | undefined;
   readonly rejectAfter?: bigint | undefined;
 }
@@ -39,13 +40,15 @@ export interface AddonDatapath {
   close(): Promise<void>;
 }
 
-/** What this kernel and these devices granted. */
+/** What this kernel, these devices and this machine's libraries granted. */
 export interface DatapathFeatures {
   readonly queues: number;
   readonly tunSegmentation: boolean;
   readonly tunUdpSegmentation: boolean;
   readonly udpSegmentation: boolean;
   readonly udpCoalescing: boolean;
+  /** What does AES-256-GCM: `openssl`, or `ipsec-mb` and its variant. */
+  readonly cipher: string;
 }
 
 export type AddonEvent =

@@ -30,13 +30,19 @@ export interface NativeDatapathOptions extends DatapathOptions {
   readonly deviceNamespace?: string;
   /** The same for the UDP socket. */
   readonly socketNamespace?: string;
-  /** Parts of the kernel to do without although they may be there. For tests and for measuring. */
-  readonly without?: readonly KernelFeature[];
+  /** Parts of the machine to do without although they may be there. For tests and for measuring. */
+  readonly without?: readonly OptionalPart[];
   /** Packets of one key; smaller than the protocol's limits. For tests. */
   readonly limits?: { readonly rekeyAfter?: bigint; readonly rejectAfter?: bigint };
 }
 
-export type KernelFeature = 'tunSegmentation' | 'tunUdpSegmentation' | 'udpSegmentation' | 'udpCoalescing';
+/** Of the kernel, but for `ipsecMb`: Intel's library for AES-GCM. */
+export type OptionalPart =
+  | 'tunSegmentation'
+  | 'tunUdpSegmentation'
+  | 'udpSegmentation'
+  | 'udpCoalescing'
+  | 'ipsecMb';
 
 export interface NativeDatapath extends Datapath {
   readonly features: DatapathFeatures;
@@ -70,6 +76,7 @@ export async function openNativeDatapath(options: NativeDatapathOptions): Promis
     tunUdpSegmentation: !without.includes('tunUdpSegmentation'),
     udpSegmentation: !without.includes('udpSegmentation'),
     udpCoalescing: !without.includes('udpCoalescing'),
+    ipsecMb: !without.includes('ipsecMb'),
     rekeyAfter: limits.rekeyAfter,
     rejectAfter: limits.rejectAfter,
   };

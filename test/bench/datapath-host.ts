@@ -2,7 +2,7 @@
  * One host of datapath.ts: the native data path alone, with one peer and fixed keys, in whatever network namespace it was started.
  * Its only argument is PathHost as JSON. Says "ready" and its features once packets can pass, and runs until it is told to end.
  */
-import { type KernelFeature, openNativeDatapath } from '../../src/datapath/native.ts';
+import { type OptionalPart, openNativeDatapath } from '../../src/datapath/native.ts';
 import type { RouteRange, SessionKey } from '../../src/ports/datapath.ts';
 
 export interface PathHost {
@@ -12,7 +12,7 @@ export interface PathHost {
   readonly peer: string;
   readonly routes: readonly RouteRange[];
   readonly queues: number;
-  readonly without: readonly KernelFeature[];
+  readonly without: readonly OptionalPart[];
 }
 
 const PORT = 6783;

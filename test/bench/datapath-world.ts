@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import type { KernelFeature } from '../../src/datapath/native.ts';
+import type { OptionalPart } from '../../src/datapath/native.ts';
 import type { Background } from '../lab/command.ts';
 import { createNamespace, type Namespace } from '../lab/namespace.ts';
 import { namespacePath, register, tearDown } from '../lab/teardown.ts';
@@ -34,7 +34,7 @@ export interface Variant {
   readonly system: 'weft' | 'vxlan' | 'raw';
   /** Path of another build of the addon. */
   readonly binary?: string | undefined;
-  readonly without: readonly KernelFeature[];
+  readonly without: readonly OptionalPart[];
   readonly queues: number;
   readonly mtu: number;
   readonly txqueuelen: number;

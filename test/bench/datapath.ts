@@ -12,7 +12,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
-import type { KernelFeature } from '../../src/datapath/native.ts';
+import type { OptionalPart } from '../../src/datapath/native.ts';
 import { background, execute } from '../lab/command.ts';
 import type { Namespace } from '../lab/namespace.ts';
 import { until } from '../lab/wait.ts';
@@ -44,7 +44,7 @@ async function main(): Promise<void> {
     for (const variant of variants) {
       worlds.push(await createWorld(variant, values.under as Underlay));
       console.error(
-        `${variant.name}: ${worlds.at(-1)?.daemons[0]?.output().trim().split('\n').at(-1) ?? 'kernel'}`,
+        `${variant.name}: ${/ready (.*)/.exec(worlds.at(-1)?.daemons[0]?.output() ?? '')?.[1] ?? 'kernel'}`,
       );
     }
     for (let round = 1; round <= Number(values.rounds); round++) {
@@ -72,7 +72,7 @@ function parseVariant(text: string): Variant {
     name,
     system: name === 'vxlan' || name === 'raw' ? name : 'weft',
     binary: given.binary,
-    without: (given.without?.split('+') ?? []) as KernelFeature[],
+    without: (given.without?.split('+') ?? []) as OptionalPart[],
     queues: Number(given.queues ?? 1),
     mtu: Number(given.mtu ?? 1408),
     txqueuelen: Number(given.txqueuelen ?? 30),
@@ -82,7 +82,14 @@ function parseVariant(text: string): Variant {
 
 /** One measurement at a time on this machine, whoever makes it. */
 async function locked<T>(body: () => Promise<T>): Promise<T> {
-  const holder = background(['flock', '/tmp/bench.lock', 'sh', '-c', 'echo held; exec sleep 60']);
+  const holder = background([
+    'flock',
+    '--no-fork',
+    '/tmp/bench.lock',
+    'sh',
+    '-c',
+    'echo held; exec sleep 60',
+  ]);
   await until('the other benchmark to end', () => holder.output().includes('held'), 600_000, 20);
   try {
     return await body();
@@ -123,7 +130,9 @@ async function measure(world: World, test: string): Promise<Figures> {
   };
 }
 
-const cpuOf = (world: World): number => usageOf(world.daemons.map(({ pid }) => pid)).cpu;
+function cpuOf(world: World): number {
+  return usageOf(world.daemons.map(({ pid }) => pid)).cpu;
+}
 
 async function stream(from: Namespace, to: Namespace, address: string, count: number, reverse: boolean) {
   const server = to.start(['iperf3', '-s', '-1', '-B', address, '--forceflush'], { say: null });

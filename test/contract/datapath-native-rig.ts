@@ -79,7 +79,8 @@ const { LD_PRELOAD: _, ...ENVIRONMENT } = process.env;
 
 let namespaces = 0;
 
-export function createNativeRig(): NativeRig {
+/** `always` is in the options of every data path that it opens. */
+export function createNativeRig(always: NativeRigOptions = {}): NativeRig {
   const closers: (() => Promise<unknown> | unknown)[] = [];
   const free: string[] = [];
   let program: string | undefined;
@@ -97,7 +98,7 @@ export function createNativeRig(): NativeRig {
 
   async function openNative(options: NativeRigOptions = {}): Promise<NativeHost> {
     program ??= buildNative();
-    const { apart = false, ...change } = options;
+    const { apart = false, ...change } = { ...always, ...options };
     const namespace = takeNamespace();
     const path = `/var/run/netns/${namespace}`;
     const events: DatapathEvent[] = [];

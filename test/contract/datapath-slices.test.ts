@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
-import type { KernelFeature } from '../../src/datapath/native.ts';
+import type { OptionalPart } from '../../src/datapath/native.ts';
 import type { UdpEndpoint } from '../../src/ports/datapath.ts';
 import { createNativeRig, missing, type NativeHost, run, VNET_BYTES } from './datapath-native-rig.ts';
 import {
@@ -50,7 +50,7 @@ describe('datapath: packets larger than the wire', { skip: reason ?? false }, ()
     host.datapath.setKeys(SLOT, [far ? mirrored(key()) : key()]);
   }
 
-  async function pair(without: readonly KernelFeature[] = [], address = '127.0.0.1') {
+  async function pair(without: readonly OptionalPart[] = [], address = '127.0.0.1') {
     const [a, b] = [await rig.openNative({ without, address }), await rig.openNative({ without, address })];
     introduce(b, null, true);
     introduce(a, null, false);
@@ -91,7 +91,7 @@ describe('datapath: packets larger than the wire', { skip: reason ?? false }, ()
     });
 
   test('the other host gets the packet as one, bit by bit, whatever its kernel offers', async () => {
-    const lacks: (readonly KernelFeature[])[] = [
+    const lacks: (readonly OptionalPart[])[] = [
       [],
       ['udpCoalescing'],
       ['udpSegmentation'],
