@@ -25,7 +25,7 @@ export async function checkMachine(): Promise<void> {
       '/dev/net/tun is missing: modprobe tun, or --device /dev/net/tun for a container',
     );
   }
-  for (const program of ['ip', 'nsenter', 'tee']) {
+  for (const program of ['ip', 'nft', 'nsenter', 'tee']) {
     const found = await Promise.all(
       searchPath()
         .split(':')

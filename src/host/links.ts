@@ -1,10 +1,12 @@
-import { formatIpv4 } from '../core/address.ts';
+import { type Cidr, formatIpv4 } from '../core/address.ts';
 import { HostError, type PluggedEndpoint, type PlugPlan, type PlugResult } from '../ports/host.ts';
 import { INHERITED } from './command.ts';
 import { sysctlsFor } from './device.ts';
+import { type GuardedLink, raiseFirewall } from './firewall.ts';
 import { batch, type LinkState, type RouteState, readLinks, readRoutes } from './iproute.ts';
 import { readAddress } from './ipv4.ts';
 import {
+  addressIn,
   aliasOf,
   checkEndpoint,
   checkInterface,
@@ -21,8 +23,8 @@ import { addRoute } from './routes.ts';
 import { absent, type OpenSandbox } from './sandbox.ts';
 
 /**
- * The order of a plug: look → choose the name inside → make the pair, the other end at once inside → sysctls on both ends → address
- * and up, inside first → route. The alias comes last: a link without one was not finished and is made anew.
+ * The order of a plug: look → choose the name inside → make the pair, the other end at once inside → sysctls on both ends and the
+ * firewall's chain → address and up, inside first → route. The alias comes last: a link without one was not finished and is made anew.
  */
 
 /** The host's end answers ARP for the whole mesh and takes from the sandbox nothing but packets of its own address. */
@@ -56,6 +58,8 @@ interface Situation {
   /** Whether `old` is this very link and can stay. */
   readonly keep: boolean;
   readonly loopbackDown: boolean;
+  /** The other endpoints' links. */
+  readonly others: readonly GuardedLink[];
 }
 
 export function checkPlug(plan: PlugPlan): void {
@@ -71,6 +75,7 @@ export async function plugInto(
   plan: PlugPlan,
   source: string | undefined,
   path: string | undefined,
+  mesh: { readonly device: string; readonly range: Cidr },
 ): Promise<PlugResult> {
   const host = hostNamespace(path, sandbox.descriptor);
   const inside = openedNamespace(sandbox.descriptor);
@@ -82,6 +87,10 @@ export async function plugInto(
     await Promise.all([
       host.setSysctls(sysctlsFor(hostLink, HOST_END)),
       inside.setSysctls(sysctlsFor(situation.interface, SANDBOX_END)),
+      raiseFirewall(host, mesh, [
+        ...situation.others,
+        { link: hostLink, address: readAddress(plan.address).address },
+      ]),
     ]);
     await configure(host, inside, plan, situation, source);
   } catch (error) {
@@ -120,6 +129,7 @@ async function look(host: Namespace, inside: Namespace, plan: PlugPlan): Promise
     old,
     keep,
     loopbackDown: there.some(({ name, up }) => name === 'lo' && !up),
+    others: guardedLinks(links.filter((link) => link !== old)),
   };
 }
 
@@ -234,6 +244,15 @@ export function pluggedOf(
     const endpoint = endpointOf(link.alias);
     if (endpoint === undefined || link.name !== hostLinkOf(endpoint)) return [];
     return [{ endpoint, hostLink: link.name, up: link.carrier && routed.has(link.name) }];
+  });
+}
+
+/** Of links that are finished, or were when they were last touched. */
+export function guardedLinks(links: readonly LinkState[]): readonly GuardedLink[] {
+  return links.flatMap((link) => {
+    const address = addressIn(link.mac);
+    const finished = isEndpointLink(link) && endpointOf(link.alias) !== undefined;
+    return finished && address !== undefined ? [{ link: link.name, address }] : [];
   });
 }
 

@@ -4,10 +4,11 @@ import type { EndpointId } from '../core/ids.ts';
 import { type Host, type HostAddress, HostError, type MeshPlan, type PlugPlan } from '../ports/host.ts';
 import type { Log } from '../ports/log.ts';
 import { checkMachine, checkMesh, checkOverlap, isOurDevice, prepareDevice } from './device.ts';
+import { raiseFirewall, removeFirewall } from './firewall.ts';
 import { batch, readLinks, readRoutes } from './iproute.ts';
 import { readAddress } from './ipv4.ts';
 import { createLedger } from './ledger.ts';
-import { checkPlug, isEndpointLink, pluggedOf, plugInto, removeLink } from './links.ts';
+import { checkPlug, guardedLinks, isEndpointLink, pluggedOf, plugInto, removeLink } from './links.ts';
 import { checkEndpoint, endpointOf, hostLinkOf } from './names.ts';
 import { hostNamespace } from './namespace.ts';
 import { endpointSources, rangeRoutes, removeRoutes, sourceFor } from './routes.ts';
@@ -24,7 +25,7 @@ export interface LinuxHostOptions {
 }
 
 /**
- * Links, routes and sysctls of one network namespace, by iproute2. One call runs at a time. All state is in the kernel, but for the
+ * Links, routes, sysctls and firewall of one network namespace, by iproute2 and nft. One call runs at a time. All state is in the kernel, but for the
  * ledger and for which networks the host's addresses belong to: those are told anew after each start.
  */
 export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: LinuxHostOptions): Host {
@@ -44,10 +45,18 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
       log.info('removing a link that was not finished', { link: link.name });
       await removeLink(host, link.name);
     }
+    // Before anything can come by the device.
+    await raiseFirewall(host, { device: plan.device, range }, guardedLinks(links));
     await prepareDevice(host, plan, ledger, deviceOwner);
     mesh = { device: plan.device, range };
     await batch(host, rangeRoutes(plan.device, range, exposed, routes));
     log.info('host prepared', { device: plan.device, range: plan.range, mtu: plan.mtu });
+  }
+
+  function prepared() {
+    if (mesh === undefined)
+      throw new HostError('command-failed', 'the mesh is not prepared on this host yet');
+    return mesh;
   }
 
   async function plug(plan: PlugPlan) {
@@ -55,16 +64,14 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
     const sandbox = await openSandbox(plan.sandbox, netns);
     try {
       const source = sourceFor(readAddress(plan.address).address, exposed);
-      return await plugInto(sandbox, plan, source, netns);
+      return await plugInto(sandbox, plan, source, netns, prepared());
     } finally {
       await sandbox.close();
     }
   }
 
   async function setHostAddresses(addresses: readonly HostAddress[]): Promise<void> {
-    if (mesh === undefined)
-      throw new HostError('command-failed', 'the mesh is not prepared on this host yet');
-    const { device, range } = mesh;
+    const { device, range } = prepared();
     const wanted = addresses.map(({ address }) => readAddress(address));
     const texts = wanted.map(({ address }) => formatIpv4(address));
     const [links, routes] = await Promise.all([readLinks(host), readRoutes(host)]);
@@ -96,6 +103,7 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
       if (isEndpointLink(link) || (await isOurDevice(link, ledger))) await removeLink(host, link.name);
     }
     await removeRoutes(host, await readRoutes(host));
+    await removeFirewall(host);
     await ledger.clear();
     mesh = undefined;
     exposed = [];
@@ -114,6 +122,7 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
       exclusively(async () => {
         checkEndpoint(endpoint);
         await removeLink(host, hostLinkOf(endpoint));
+        if (mesh !== undefined) await raiseFirewall(host, mesh, guardedLinks(await readLinks(host)));
       }),
     plugged: () =>
       exclusively(async () => {

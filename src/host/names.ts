@@ -47,6 +47,13 @@ export function macOf(address: number, end: 'sandbox' | 'host'): string {
   return bytes.map((byte) => byte.toString(16).padStart(2, '0')).join(':');
 }
 
+/** The endpoint's address in either end's own; undefined for one that `macOf` did not make. */
+export function addressIn(mac: string | undefined): number | undefined {
+  const bytes = (mac ?? '').split(':').map((part) => Number.parseInt(part, 16));
+  if (bytes.length !== 6 || bytes[1] !== 0x57 || bytes.some(Number.isNaN)) return undefined;
+  return bytes.slice(2).reduce((address, byte) => address * 256 + byte, 0);
+}
+
 export function checkEndpoint(endpoint: string): void {
   if (!ENDPOINT_ID.test(endpoint)) {
     throw new HostError('bad-request', `${quote(endpoint)} cannot be the id of an endpoint`);

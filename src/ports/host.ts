@@ -6,9 +6,9 @@ import type { EndpointId } from '../core/ids.ts';
  * after a crash at any point. Errors are HostError.
  */
 export interface Host {
-  /** The mesh's device and the route of its whole range. Refuses when the range overlaps a route that is not ours. */
+  /** The mesh's device, the route of its whole range, and the firewall. Refuses when the range overlaps a route that is not ours. */
   prepare(plan: MeshPlan): Promise<void>;
-  /** Connects one sandbox: veth pair, address, routes, proxy ARP. */
+  /** Connects one sandbox: veth pair, address, routes, proxy ARP. `prepare` comes first. */
   plug(plan: PlugPlan): Promise<PlugResult>;
   /** Says which sandbox a text means, without touching it. Rejects with `sandbox-missing` when there is none. */
   locate(sandbox: string): Promise<Sandbox>;

@@ -51,7 +51,18 @@ describe('router advertisements from an endpoint', { skip: needsRoot }, () => {
     return Number(/^Icmp6InRouterAdvertisements\s+(\d+)/m.exec(lines)?.[1]);
   }
 
-  test('they reach the host and change nothing there, nor at a neighbour', async () => {
+  test('the firewall keeps them from the host', async () => {
+    await net.run(attacker, 'perl', SCRIPT, 'eth0', String(COUNT));
+    const dropped = async () => {
+      const rules = await net.run('host', 'nft', 'list', 'chain', 'inet', 'weft', 'ours');
+      return [...rules.matchAll(/counter packets (\d+)/g)].reduce((sum, [, count]) => sum + Number(count), 0);
+    };
+    while ((await dropped()) < COUNT);
+    assert.equal(await received('host', link), 0);
+  });
+
+  test('where it is gone they reach the host and change nothing there, nor at a neighbour', async () => {
+    await net.run('host', 'nft', 'flush', 'ruleset');
     const before = [await ipv6('host'), await ipv6(neighbour)];
     await net.run(attacker, 'perl', SCRIPT, 'eth0', String(COUNT));
     while ((await received('host', link)) < COUNT);

@@ -16,7 +16,7 @@ export async function snapshot(
     show('ip', '-j', '-4', 'rule'),
     show('ip', '-j', '-6', 'rule'),
     show('ip', '-j', 'neigh', 'show', 'nud', 'permanent'),
-    show('nft', 'list', 'ruleset'),
+    show('nft', '--stateless', 'list', 'ruleset'),
     show('sysctl', '-e', '-a', '--pattern', '^net\\.'),
   ]);
   const steady = (sysctls ?? '').split('\n').filter((line) => !UNSTEADY.test(line));
