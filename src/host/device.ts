@@ -103,14 +103,14 @@ export function sysctlsFor(
 const QUEUE = 30;
 
 /**
- * Makes the TUN device persistent, or adopts ours. `vnet_hdr` and one queue: as the data path opens it. `owner` is a user id that
- * may open it without being root.
+ * Makes the TUN device persistent, or adopts ours. `vnet_hdr` and one queue: as the data path opens it. `owner` is the user id that
+ * may open it, besides who has CAP_NET_ADMIN.
  */
 export async function prepareDevice(
   host: Namespace,
   plan: MeshPlan,
   ledger: Ledger,
-  owner: number | undefined,
+  owner = 0,
 ): Promise<void> {
   const { device } = plan;
   const there = (await readLinks(host)).find((link) => link.name === device);
@@ -122,7 +122,8 @@ export async function prepareDevice(
   }
   if (there === undefined) {
     await ledger.note(device);
-    const user = owner === undefined ? [] : ['user', String(owner)];
+    // A persistent device without an owner may be opened by any user while nobody holds it.
+    const user = ['user', String(owner)];
     await batch(host, [['tuntap', 'add', 'dev', device, 'mode', 'tun', 'vnet_hdr', ...user]]);
   }
   if (
