@@ -3,7 +3,7 @@ import { createKeyRing } from './key-ring.ts';
 import { deriveKeys } from './keys.ts';
 import { createLives } from './lives.ts';
 import type { Session, SessionAction, SessionParts, SessionStatus } from './session.ts';
-import { earliest, REKEY_AFTER } from './timing.ts';
+import { earliest, REKEY_AFTER, retryDelay } from './timing.ts';
 import {
   type Answer,
   type Ask,
@@ -25,8 +25,6 @@ interface Answered {
   sent: number;
 }
 
-const FIRST_RETRY = 1_000;
-const LONGEST_RETRY = 30_000;
 /** The offerer makes the first packet; one that cannot reach this peer needs one from here first (a NAT on this side). */
 const SEND_FIRST_AFTER = 500;
 /** An offer that came is given this long before another one is asked for. */
@@ -64,7 +62,7 @@ export function createAnswerer(parts: SessionParts): Session {
 
   function ask(now: number): readonly SessionAction[] {
     if (asks > 0) lastError ??= 'the peer makes no offer of a key although it was asked';
-    const delay = Math.min(FIRST_RETRY * 2 ** asks, LONGEST_RETRY);
+    const delay = retryDelay(asks);
     askAt = now + delay * (0.9 + 0.2 * random.fraction());
     asks = Math.min(asks + 1, 10);
     return [sendAsk()];
@@ -229,7 +227,7 @@ export function createAnswerer(parts: SessionParts): Session {
         case 'announced':
           lives.announced(event.boot);
           // A peer that has started anew makes its offer itself; this is for the case that it does not.
-          if (wanted && lacksProven() && askAt === undefined && !isProving(now)) askAt = now + FIRST_RETRY;
+          if (wanted && lacksProven() && askAt === undefined && !isProving(now)) askAt = now + retryDelay(0);
           return [];
         case 'message':
           return onMessage(event.bytes, now);

@@ -3,7 +3,7 @@ import { createKeyRing } from './key-ring.ts';
 import { deriveKeys } from './keys.ts';
 import { createLives } from './lives.ts';
 import type { Session, SessionAction, SessionParts, SessionStatus } from './session.ts';
-import { earliest, REKEY_AFTER } from './timing.ts';
+import { earliest, REKEY_AFTER, retryDelay } from './timing.ts';
 import {
   type Answer,
   type Ask,
@@ -26,8 +26,6 @@ interface Pending {
   nextTry: number;
 }
 
-const FIRST_RETRY = 1_000;
-const LONGEST_RETRY = 30_000;
 /** How long one ephemeral key is offered. */
 const OFFER_LIFE = 60_000;
 /** Between two offers that somebody else asked for. */
@@ -91,7 +89,7 @@ export function createOfferer(parts: SessionParts): Session {
 
   function sendOffer(one: Pending, now: number): readonly SessionAction[] {
     if (one.tries > 0) lastError = 'the peer does not answer the offer of a key';
-    one.nextTry = now + jittered(Math.min(FIRST_RETRY * 2 ** one.tries, LONGEST_RETRY));
+    one.nextTry = now + jittered(retryDelay(one.tries));
     one.tries++;
     return [{ type: 'send', bytes: one.bytes }];
   }
