@@ -76,7 +76,7 @@ export function createDonor(parts: DonorParts): Donor {
   async function carry(intent: RingEntry, stored: Promise<void>): Promise<RingEntry> {
     let retry = FIRST_RETRY;
     let onDisk = stored;
-    while (!waiting.closed) {
+    while (!waiting.closed && !isLost(intent)) {
       const entry = await attempt(intent, onDisk);
       if (entry !== undefined) return entry;
       await waiting.change(membership.watch, retry);
@@ -84,7 +84,7 @@ export function createDonor(parts: DonorParts): Donor {
       onDisk = keeper.flush();
       retry = Math.min(2 * retry, LONGEST_RETRY);
     }
-    throw new Error('the daemon is stopping');
+    throw new Error(waiting.closed ? 'the daemon is stopping' : 'the donation was taken back');
   }
 
   async function attempt(intent: RingEntry, onDisk: Promise<void>): Promise<RingEntry | undefined> {
@@ -103,7 +103,7 @@ export function createDonor(parts: DonorParts): Donor {
   }
 
   async function witnessed(intent: RingEntry): Promise<RingEntry | undefined> {
-    if (intent.witness !== undefined) return intent;
+    if (intent.witness !== undefined) return isLost(intent) ? undefined : intent;
     const witness = membership.heirOf(self);
     if (witness === undefined) return undefined;
     if (witness === intent.owner) return { ...intent, witness };
@@ -123,6 +123,23 @@ export function createDonor(parts: DonorParts): Donor {
     if (left.length < intents.length) state.intents.set(left).catch(() => {});
   }
 
+  /** The creator's first donation, to a joiner that did not become its heir: nobody will ever count it. */
+  function isLost({ witness }: RingEntry): boolean {
+    const heir = membership.heirOf(self);
+    return witness !== undefined && heir !== undefined && heir !== witness;
+  }
+
+  /** That another peer is the heir goes to disk before this does, in the same file. */
+  function takeBackLost(): void {
+    const intents = state.intents.get();
+    const lost = intents.filter(isLost);
+    if (lost.length === 0) return;
+    for (const entry of lost) pending.delete(ringKey(entry));
+    state.intents.set(intents.filter((intent) => !lost.includes(intent))).catch(() => {});
+    const published = lost.map(ringKey).filter((key) => records.get(self, key) !== undefined);
+    for (const key of published) records.put(key, undefined).catch(() => {});
+  }
+
   const found = (match: (entry: RingEntry) => boolean): Pending | undefined => {
     for (const { entry, published } of pending.values()) {
       if (match(entry)) return { to: entry.owner, published };
@@ -131,6 +148,7 @@ export function createDonor(parts: DonorParts): Donor {
   };
 
   ledger.watch(dropSettled);
+  membership.watch(takeBackLost);
   return {
     donate(block, part, to, ownWitness = false) {
       const signed = signChange(crypto, identity, membership.mesh, planDonation(block, part, self, to));
@@ -158,6 +176,7 @@ export function createDonor(parts: DonorParts): Donor {
     },
     resume() {
       dropSettled();
+      takeBackLost();
       for (const intent of state.intents.get()) {
         if (records.get(self, ringKey(intent)) === undefined) begin(intent, keeper.flush());
       }

@@ -75,6 +75,7 @@ export function createLedger(parts: LedgerParts): Ledger {
     const { author, key, value } = record;
     const id = `${author} ${key}`;
     unusable.delete(id);
+    unjudged.delete(id);
     if (value === undefined) return undefined;
     const decoded = decodeEntry(value);
     if (!decoded.ok) return quarantine(undefined, 'malformed');

@@ -254,8 +254,8 @@ function createRecords(host: FakeHost, keeper: Keeper, tell: (entries: readonly 
   function take(entry: RecordEntry): void {
     const map = known.get(entry.author) ?? new Map<string, unknown>();
     known.set(entry.author, map);
-    // Only what a peer says of itself ever changes.
-    if (map.has(entry.key) && entry.key !== KEY.peer) return;
+    // Only what a peer says of itself ever changes; the rest may be withdrawn.
+    if (map.has(entry.key) && entry.key !== KEY.peer && entry.value !== undefined) return;
     map.set(entry.key, entry.value);
     for (const { prefix, handler } of [...watchers]) {
       if (entry.key.startsWith(prefix)) handler(entry);
