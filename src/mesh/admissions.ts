@@ -5,6 +5,7 @@ import { readJoinDoor } from '../core/token.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Link } from '../ports/transport.ts';
+import type { AddressBook } from './address-book.ts';
 import { type Conversation, ConversationError, converse } from './conversation.ts';
 import type { Invites } from './invites.ts';
 import {
@@ -60,6 +61,7 @@ export interface AdmissionParts {
   readonly space: Pick<Space, 'grant' | 'grantFromBest'>;
   readonly records: Records;
   readonly state: AdmissionStateSection;
+  readonly book: Pick<AddressBook, 'learn'>;
   readonly log: Log;
   /** All records as plain data; undefined when they take more than `limit` bytes. */
   readonly snapshot: (limit: number) => unknown;
@@ -88,7 +90,7 @@ export function openAdmissionState(
 }
 
 export function createAdmissions(parts: AdmissionParts): Admissions {
-  const { clock, membership, invites, space, records, state, log } = parts;
+  const { clock, membership, invites, space, records, state, book, log } = parts;
   const { self, creator } = membership;
   /** Peers that are being served: a second link of the same peer waits for the first. */
   const turns = new Map<PeerId | 'first heir', Promise<void>>();
@@ -115,7 +117,7 @@ export function createAdmissions(parts: AdmissionParts): Admissions {
   }
 
   async function serveJoiner(talk: Conversation<JoinMessage>, peer: PeerId, token: string): Promise<void> {
-    const { nickname } = (await expect(talk, 'join')) as JoinRequest;
+    const { nickname, control } = (await expect(talk, 'join')) as JoinRequest;
     if (membership.isRemoved(peer)) throw new JoinRefused('removed', 'this host was removed from the mesh');
     const redeemed = await invites.redeem(token, peer);
     if (redeemed !== 'ok') throw new JoinRefused(redeemed, `the token is ${redeemed}`);
@@ -124,6 +126,8 @@ export function createAdmissions(parts: AdmissionParts): Admissions {
     const record = recordOf(peer);
     if (record !== undefined) {
       await membership.welcome(record.certificate, { firstHeir: record.firstHeir && needsHeir() });
+      // The other side's records come later, and go to disk later still: a crash until then must not leave this host without a way to it.
+      book.learn(peer, control);
       log.info('a host has joined', { peer, nickname, donor: record.donor });
     }
     talk.send(encodeJoin({ t: 'complete' }));

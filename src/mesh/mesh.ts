@@ -173,6 +173,7 @@ async function assemble(
     ...common,
     invites,
     space,
+    book,
     state: openAdmissionState(keeper, { crypto, mesh }),
     snapshot: (limit) => records.snapshot(limit),
   });

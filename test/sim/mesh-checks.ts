@@ -89,18 +89,19 @@ const ringOf = ({ mesh }: SimHost) => JSON.stringify(mesh?.space.ring());
 const digestOf = ({ mesh }: SimHost) => JSON.stringify(mesh?.records.replica.digest());
 
 /** What is not yet as it has to be once everybody reaches everybody; undefined when all is. */
-export function unrest(hosts: readonly SimHost[]): string | undefined {
+export function unrest(hosts: readonly SimHost[], members = hosts): string | undefined {
   const [first] = hosts;
   if (first === undefined) return undefined;
-  const everybody = hosts
-    .map(({ peer }) => peer)
-    .sort()
-    .join();
+  const idsOf = (some: readonly SimHost[]) =>
+    some
+      .map(({ peer }) => peer)
+      .sort()
+      .join();
   for (const host of hosts) {
     const { mesh, name } = host;
     if (mesh === undefined) return `${name} is not up`;
-    if (mesh.membership.members().join() !== everybody) return `${name} knows other members`;
-    if (mesh.liveness.up().join() !== everybody) return `${name} does not find everybody up`;
+    if (mesh.membership.members().join() !== idsOf(members)) return `${name} knows other members`;
+    if (mesh.liveness.up().join() !== idsOf(hosts)) return `${name} does not find everybody up`;
     if (digestOf(host) !== digestOf(first)) return `${name} and ${first.name} hold different records`;
     if (ringOf(host) !== ringOf(first)) return `${name} and ${first.name} know different rings`;
     if (mesh.space.pendingDonations().length > 0) return `${name} has donations that are not through`;
@@ -115,10 +116,12 @@ export function isEstablished({ mesh }: SimHost, other: SimHost): boolean {
 }
 
 /** Lets time pass until all is at rest; a failure says what is not, and what happened last. */
-export async function rest(world: MeshWorld, limit: number, hosts = world.running()): Promise<void> {
+export async function rest(world: MeshWorld, limit: number): Promise<void> {
+  const hosts = world.running();
+  const members = world.hosts.filter((host) => host.wasMember());
   const end = world.clock.now() + limit;
   for (;;) {
-    const problem = unrest(hosts);
+    const problem = unrest(hosts, members);
     if (problem === undefined) return;
     if (world.clock.now() >= end) throw new Error(`not at rest after ${limit} ms: ${problem}`);
     await world.clock.advance(20);

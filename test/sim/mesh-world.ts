@@ -72,6 +72,8 @@ export interface SimHost {
   /** Of this life. */
   readonly log: readonly string[];
   isMember(): boolean;
+  /** Whether it has ever been up as a member. */
+  wasMember(): boolean;
   found(range?: Range): Promise<void>;
   invite(uses?: number): Promise<string>;
   join(token: string, signal?: AbortSignal): Promise<Joined>;
@@ -213,6 +215,7 @@ function createHost(parts: HostParts, number: number, wallOffset: number): SimHo
   };
   let life: Life | undefined;
   let lives = 0;
+  let member = false;
 
   /** A dead process does not write, even where its promises go on. */
   function diskOf(born: number): Store {
@@ -274,6 +277,7 @@ function createHost(parts: HostParts, number: number, wallOffset: number): SimHo
     });
     if (life !== here) throw new Error(`${name} crashed while it came up`);
     here.mesh = mesh;
+    member = true;
   }
 
   function up(): Mesh {
@@ -309,6 +313,7 @@ function createHost(parts: HostParts, number: number, wallOffset: number): SimHo
       return life?.log ?? [];
     },
     isMember: () => life?.state.get()?.phase === 'member',
+    wasMember: () => member,
     async found(range = RANGE) {
       const here = await start();
       await foundMesh({ crypto, random, identity, state: here.state, range });

@@ -271,6 +271,7 @@ test('what the issuer could not have signed is not stored', async () => {
       space: world.createSpace(issuer, membership),
       records: issuer.records,
       state: { get: () => [], set: async () => {} },
+      book: { learn() {} },
       log: silent,
       snapshot: () => null,
     });

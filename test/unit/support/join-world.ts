@@ -109,6 +109,7 @@ export function createJoinWorld({ crypto = createMemoryCrypto(), latency = 1, di
       space: makeSpace(machine, membership),
       records,
       state: openAdmissionState(keeper, { crypto, mesh }),
+      book: { learn() {} },
       log,
       snapshot: records.snapshot,
     });
