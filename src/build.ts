@@ -1,5 +1,5 @@
-import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
 
 /**
@@ -9,8 +9,8 @@ import { build } from 'esbuild';
 const root = join(import.meta.dirname, '..');
 const out = join(root, 'dist');
 
-await rm(out, { recursive: true, force: true });
-await build({
+const { outputFiles } = await build({
+  write: false,
   absWorkingDir: root,
   entryPoints: ['src/cli/main.ts', 'src/daemon/main.ts'],
   outdir: out,
@@ -30,3 +30,19 @@ await build({
     js: "import{createRequire as requireFrom}from'node:module';const require=requireFrom(import.meta.url);",
   },
 });
+
+// What is the same is left alone, and the rest is replaced file by file: programs may be running from here.
+const HASH = '#'.charCodeAt(0);
+for (const { path, contents } of outputFiles) {
+  const there = await readFile(path).catch(() => undefined);
+  if (there?.equals(contents)) continue;
+  await mkdir(dirname(path), { recursive: true });
+  const aside = `${path}.${process.pid}`;
+  await writeFile(aside, contents, { mode: contents[0] === HASH ? 0o755 : 0o644 });
+  await rename(aside, path);
+}
+const made = new Set(outputFiles.map(({ path }) => path));
+for (const entry of await readdir(out, { recursive: true, withFileTypes: true })) {
+  const path = join(entry.parentPath, entry.name);
+  if (entry.isFile() && !made.has(path)) await rm(path, { force: true });
+}
