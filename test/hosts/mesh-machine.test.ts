@@ -156,6 +156,6 @@ async function refusedUntouched(
   assert.match(first, what);
   assert.match(`${first}\n${second}`, remedy);
   assert.doesNotMatch(result.stderr, /\n\s+at /, 'no stack');
-  assert.equal(await host.daemon(), undefined, 'no daemon stays');
+  await until('the daemon to end', async () => (await host.daemon()) === undefined);
   assert.deepEqual(difference(before, await stackOf(host)), []);
 }
