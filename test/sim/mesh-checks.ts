@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import type { Range } from '../../src/core/address.ts';
+import type { Crypto } from '../../src/core/crypto.ts';
 import type { PeerId } from '../../src/core/ids.ts';
 import { subtract } from '../../src/core/ranges.ts';
-import { buildRing, type Segment } from '../../src/core/ring.ts';
+import { buildRing, type Segment, witnessFault } from '../../src/core/ring.ts';
 import { checkHolders, checkRing } from '../../src/core/ring-check.ts';
 import { decodeEntry, type RingEntry } from '../../src/core/ring-entry.ts';
 import type { Mesh } from '../../src/mesh/mesh.ts';
@@ -16,11 +17,13 @@ export function meshOf({ name, mesh }: SimHost): Mesh {
   return mesh;
 }
 
-/** The ring entries that are in a host's records. */
-function entriesOf(host: SimHost): readonly RingEntry[] {
-  return [...(host.mesh?.records.entries(KEY.ring) ?? [])].flatMap(({ value }) => {
+/** The ring entries in a host's records whose witness is in order. */
+function entriesOf(crypto: Crypto, { records, membership }: Mesh): readonly RingEntry[] {
+  return [...records.entries(KEY.ring)].flatMap(({ value }) => {
     const decoded = decodeEntry(value);
-    return decoded.ok ? [decoded.value] : [];
+    if (!decoded.ok) return [];
+    const fault = witnessFault(crypto, membership.mesh, decoded.value, membership.heirOf);
+    return fault === undefined ? [decoded.value] : [];
   });
 }
 
@@ -34,7 +37,7 @@ export function createChecks(world: MeshWorld) {
     for (const host of world.running()) {
       const { mesh, life } = host;
       if (mesh === undefined) continue;
-      const history = entriesOf(host);
+      const history = entriesOf(world.crypto, mesh);
       const rules = { range: mesh.membership.genesis.range, creator: mesh.membership.creator };
       const sources = history.map((entry) => ({ entry, trusted: false }));
       const { segments } = buildRing(rules, sources);
