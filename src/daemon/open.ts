@@ -1,3 +1,4 @@
+import { HostError } from '../ports/host.ts';
 import { createControl } from './control.ts';
 import { openHeld } from './held.ts';
 import type { OpenDaemon } from './run.ts';
@@ -5,6 +6,8 @@ import { createRunner } from './runner.ts';
 
 /** Reads the state; the machine is touched when a mesh starts. */
 export const openDaemon: OpenDaemon = async ({ config, clock, log }) => {
+  // Whatever a daemon does needs it, also taking away what another one left.
+  if (process.geteuid?.() !== 0) throw new HostError('not-root', 'only root may change the network');
   const held = await openHeld(config.state, log);
   const runner = createRunner({ config, clock, log, held, reopen: () => openHeld(config.state, log) });
   return {
