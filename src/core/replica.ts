@@ -1,3 +1,4 @@
+import { equalBytes } from './bytes.ts';
 import type { PeerId } from './ids.ts';
 import { readU48, type VerifiedDelta } from './wire/delta.ts';
 import { type Comparison, compareVectors, createVector, type VectorPart, wantedFrom } from './wire/vector.ts';
@@ -211,7 +212,7 @@ export function createReplica(limits: ReplicaLimits = REPLICA_LIMITS): Replica {
     entries,
     held(signature) {
       const found = signature.length === SIGNATURE ? index.get(readU48(signature, 0))?.delta : undefined;
-      return found?.signature.every((byte, at) => byte === signature[at]) ? found : undefined;
+      return found !== undefined && equalBytes(found.signature, signature) ? found : undefined;
     },
     deltas,
     seq: (author) => seqOf(authors.get(author)),

@@ -17,7 +17,7 @@ export interface Topology {
   /** Links on the shortest way: 0 to this peer itself, undefined when there is no way. */
   hops(to: PeerId): number | undefined;
   /** All peers with a way to them, this one included, nearest first. */
-  reachable(): Iterable<PeerId>;
+  reachable(): readonly PeerId[];
   /** Links that a peer says it has. */
   neighboursOf(peer: PeerId): readonly PeerId[];
 }
@@ -85,9 +85,9 @@ export function createTopology(self: PeerId): Topology {
       return way === undefined ? undefined : names[way.next];
     },
     hops: (to) => wayTo(to)?.hops,
-    *reachable() {
+    reachable() {
       ways ??= search();
-      for (const number of ways.keys()) yield names[number] as PeerId;
+      return Array.from(ways.keys(), (number) => names[number] as PeerId);
     },
     neighboursOf(peer) {
       const number = numbers.get(peer);

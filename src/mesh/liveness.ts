@@ -32,9 +32,9 @@ export interface LivenessParts {
 
 /** Links that change together are published together: after a quiet time soon, then no more often than this. */
 export const PUBLISH_DELAY = 100;
-export const PUBLISH_EVERY = 500;
+export const PUBLISH_EVERY = 1_000;
 /** Records of several peers usually arrive one after the other; one search of the graph serves them all. */
-const SEARCH_DELAY = 20;
+const SEARCH_DELAY = 50;
 /** How long a peer may be out of reach before it counts as down: lost links are redialled at once, and most come back. */
 export const DOWN_AFTER = 1_000;
 
@@ -95,7 +95,8 @@ export function createLiveness({ self, links, records, clock, log }: LivenessPar
     const now = clock.now();
     for (const [peer, since] of [...missing]) {
       if (now - since < DOWN_AFTER) {
-        waiting ??= clock.setTimer(since + DOWN_AFTER - now, lose);
+        // A whole millisecond at least: clocks have fractions, and a timer may fire one short of its time.
+        waiting ??= clock.setTimer(Math.max(1, since + DOWN_AFTER - now), lose);
         continue;
       }
       missing.delete(peer);

@@ -97,11 +97,10 @@ export function createRecords({ identity, mesh, crypto, clock, keeper, log }: Re
   function tell(changes: readonly Entry[]): void {
     for (const entry of changes) {
       const { author, key } = entry;
-      const told: RecordEntry = { author, key, value: decodedOf(entry) };
       for (const { prefix, handler } of [...watchers]) {
         if (!key.startsWith(prefix)) continue;
         try {
-          handler(told);
+          handler({ author, key, value: decodedOf(entry) });
         } catch (error) {
           // One part's mistake must not keep the change from the others.
           log.error('a part failed on a record', { author, key, error: String(error) });

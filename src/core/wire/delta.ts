@@ -128,13 +128,12 @@ export function decodeDelta(crypto: Crypto, signed: SignedDelta): DecodedDelta {
   if (seq === 0) return failed('bad-seq');
   const count = ((given[39] as number) << 8) | (given[40] as number);
   if (count === 0 || count > MAX_CHANGES) return failed('bad-count');
-  // Of its own memory: as a view it would keep the whole message that brought it alive.
-  const body = given.slice();
+  const body = owned(given);
   const key = body.subarray(1, 33);
   const author = crypto.peerId(key);
   const changes = decodeChanges(body, count);
   if (typeof changes === 'string') return failed(changes);
-  return { ok: true, delta: { author, key, seq, changes, body, signature: signature.slice() } };
+  return { ok: true, delta: { author, key, seq, changes, body, signature: owned(signature) } };
 }
 
 function decodeChanges(body: Uint8Array, count: number): readonly Change[] | DeltaProblem {
@@ -190,6 +189,11 @@ export function readU48(bytes: Uint8Array, at: number): number {
 
 function ascii(text: string): Uint8Array {
   return Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+}
+
+/** As a view it would keep the whole message alive that brought it. */
+function owned(bytes: Uint8Array): Uint8Array {
+  return bytes.length === bytes.buffer.byteLength ? bytes : bytes.slice();
 }
 
 function failed(problem: DeltaProblem): DecodedDelta {

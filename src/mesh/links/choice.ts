@@ -10,6 +10,8 @@ import type { PeerId } from '../../core/ids.ts';
 export const ALL_LINKED = 8;
 export const FEWEST = 6;
 export const MOST = 8;
+/** Dialled at once: while they answer, others dial this peer, and then fewer of its own are needed. */
+const AT_ONCE = 2;
 
 export interface Situation {
   readonly self: PeerId;
@@ -47,7 +49,7 @@ function chooseSome(situation: Situation, candidates: readonly PeerId[]): readon
   // Without a link nobody is known to be up: then everybody may be.
   const useful = linked === 0 ? ready : ready.filter(isUp);
   const busy = [...chosen].filter((peer) => linked === 0 || isUp(peer)).length;
-  pick(useful, FEWEST - linked - busy, chosen, situation);
+  pick(useful, Math.min(FEWEST - linked, AT_ONCE) - busy, chosen, situation);
 
   const probing = [...chosen].some((peer) => !isUp(peer));
   if (settled && linked > 0 && !probing) {

@@ -38,6 +38,8 @@ export const BEAT_EVERY = 2_000;
 /** Three beats missed. */
 export const SILENT_AFTER = 6_000;
 const TICK = 1_000;
+/** News that comes together is looked at once. */
+const SOON = 10;
 /** Ticks between two surplus links that are given up. */
 const SURPLUS_EVERY = 2;
 /** How much longer the larger id waits with its first try, so that two peers rarely dial each other at once. */
@@ -100,7 +102,7 @@ export function startUpkeep(parts: UpkeepParts): Upkeep {
 
   function soon(): void {
     if (closed || evaluation !== undefined) return;
-    evaluation = clock.setTimer(0, () => evaluate(false));
+    evaluation = clock.setTimer(SOON, () => evaluate(false));
   }
 
   function evaluate(settled: boolean): void {
