@@ -278,3 +278,19 @@ test('lost, repeated, late and swapped messages are harmless', async () => {
     { numRuns: 30 },
   );
 });
+
+test('an offer that was broken off after it had been answered is made anew', async () => {
+  const pair = createPair();
+  pair.want();
+  await pair.clock.runUntil(() => isUp(pair));
+  const old = pair.offerer.sendKey()?.receiveIndex;
+  // The answerer agrees to a new key, and the offerer never hears of it.
+  pair.onMessage = (from, bytes) => (from === pair.offerer ? [bytes] : []);
+  pair.offerer.step({ type: 'rekey' });
+  await pair.clock.advance(1_000);
+  pair.offerer.step({ type: 'pause' });
+  pair.onMessage = (_from, bytes) => [bytes];
+  await pair.clock.advance(30_000);
+  pair.want();
+  await pair.clock.runUntil(() => isUp(pair) && pair.offerer.sendKey()?.receiveIndex !== old, 5_000);
+});

@@ -201,7 +201,7 @@ export function createOfferer(parts: SessionParts): Session {
       lastError = 'no packet comes back under the new key: is the UDP port of the peer reachable?';
       if (ring.fallBack()) changed = true;
       actions.push({ type: 'unanswered' });
-      if (wanted && pending === undefined) actions.push(...makeOffer(now));
+      if (pending === undefined) rekeyAt = now;
     }
     if (changed) actions.push(keys());
     if (!wanted) return actions;
@@ -247,6 +247,8 @@ export function createOfferer(parts: SessionParts): Session {
           return lacksKey() && pending === undefined ? makeOffer(now) : onTimer(now);
         case 'pause':
           wanted = false;
+          // The peer may have answered, and hold a key that this side does not: it is owed another offer.
+          if (pending !== undefined) rekeyAt = now;
           dropOffer();
           return [];
         case 'rekey':
