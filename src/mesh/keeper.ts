@@ -41,8 +41,17 @@ export class KeeperError extends Error {
 const FORMAT = 'weft-state';
 const FORMAT_VERSION = 1;
 
-/** The file is our own, so these only bound what a damaged disk can make us allocate. */
-const FILE_LIMITS: MsgpackLimits = { depth: 4, items: 10_000, string: 1_024, binary: 256 << 20, key: 256 };
+/**
+ * The file is our own, so these only bound what a damaged disk can make us allocate. A section holds whatever others may make this
+ * peer remember (REPLICA_LIMITS), signatures included: what can be written must be readable at the next start.
+ */
+export const FILE_LIMITS: MsgpackLimits = {
+  depth: 4,
+  items: 10_000,
+  string: 1_024,
+  binary: 1 << 30,
+  key: 256,
+};
 const SECTION_LIMITS: MsgpackLimits = {
   depth: 16,
   items: 20_000_000,

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { REPLICA_LIMITS } from '../../src/core/replica.ts';
 import { encode } from '../../src/mesh/codec.ts';
-import { openKeeper } from '../../src/mesh/keeper.ts';
+import { FILE_LIMITS, openKeeper } from '../../src/mesh/keeper.ts';
 import { createVirtualClock } from '../../src/ports/memory/clock.ts';
 import { createMemoryStore } from '../../src/ports/memory/store.ts';
 
@@ -144,4 +145,9 @@ test('a section that fails its check, a foreign file and a newer format are refu
   await assert.rejects(openKeeper({ store }), { code: 'newer-format', message: /upgrade/ });
   await store.write(encode({ format: 'weft-state', version: 1, sections: { a: 1 } }));
   await assert.rejects(openKeeper({ store }), { code: 'bad-section' });
+});
+
+test('what members can make this peer remember is no more than it can read again', () => {
+  // A delta with one short record: body of 70 bytes and more, signature 64, heads 4.
+  assert.ok(FILE_LIMITS.binary >= 2 * REPLICA_LIMITS.totalBytes);
 });
