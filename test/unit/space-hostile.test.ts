@@ -10,6 +10,7 @@ import {
   signChange,
   witnessBytes,
 } from '../../src/core/ring-entry.ts';
+import { MAX_PIECES } from '../../src/mesh/space/giver.ts';
 import { readEntries, readReply, readRequest, readWitnessReply } from '../../src/mesh/space/protocol.ts';
 import { SpaceError } from '../../src/mesh/space.ts';
 import type { FakeHost } from './support/mesh-fakes.ts';
@@ -246,6 +247,30 @@ test('no request, however malformed, is answered with space or breaks the host',
   const outside = { for: cleo.peer, owned: 0, wait: 1_000, wanted: 1 };
   assert.deepEqual(await ask(cleo.peer, outside), { refused: 'not-owner' });
   assert.deepEqual(mesh.space('anna').ring(), before);
+});
+
+test('a member cannot cut the space of another to pieces, one address at a time', async () => {
+  const mesh = await world();
+  const [anna, cleo] = [mesh.host('anna'), mesh.host('cleo')];
+  const { start } = home(mesh, 'anna');
+  const pieces = () =>
+    mesh
+      .space('anna')
+      .ring()
+      .filter(({ owner }) => owner !== anna.peer).length;
+  const before = pieces();
+  const ask = (to: PeerId, wanted: number) =>
+    mesh.settled(
+      anna.life
+        ?.answer(cleo.peer, 'space/request', { for: to, owned: 0, wait: 1_000, wanted })
+        .catch((error: unknown) => error) ?? Promise.reject(),
+    );
+  const madeUp = mesh.host('made up').peer;
+  assert.ok((await ask(madeUp, start + 1_000)) instanceof Error);
+  assert.equal(pieces(), before);
+  for (let at = 0; at < 2 * MAX_PIECES; at++) await ask(cleo.peer, start + 1_000 + 2 * at);
+  assert.ok(pieces() - before <= MAX_PIECES);
+  assert.deepEqual(await ask(cleo.peer, start + 999), { refused: 'none' });
 });
 
 test('no data makes the readers of messages throw', () => {

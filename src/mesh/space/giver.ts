@@ -33,6 +33,8 @@ interface GiverParts {
 /** Of the asker's patience this much is left for the way back, ms. */
 const WAY_BACK = 300;
 const HEIR_TIMEOUT = 1_500;
+/** Of the ring that one peer may own when it asks for a single address: each is a record for ever, and of those a donor may write only so many. */
+export const MAX_PIECES = 256;
 
 export function createGiver(parts: GiverParts): Giver {
   const { self, range, ledger, state, donor, membership, messenger, crypto, waiting } = parts;
@@ -77,6 +79,7 @@ export function createGiver(parts: GiverParts): Giver {
     if (wanted !== undefined) {
       const block = itemAt(own, wanted);
       if (block === undefined) return { refused: 'not-owner' };
+      if (ledger.entriesOf(to).length >= MAX_PIECES) return { refused: 'none' };
       return donor.donate(block, { start: wanted, last: wanted }, to);
     }
     const free = largestFree(own, range, state.leases.get());
@@ -96,6 +99,9 @@ export function createGiver(parts: GiverParts): Giver {
     if (!membership.isMember(from)) throw new Error('only members are given space');
     const stranger = crypto.publicKeyOf(request.for) === undefined || membership.isRemoved(request.for);
     if (stranger || request.for === self) throw new Error('no space for this peer');
+    // A block may be asked for who joins at the asker's.
+    if (request.wanted !== undefined && request.for !== from)
+      throw new Error('an address is given to nobody but the asker');
     return give(request);
   });
   return { give };
