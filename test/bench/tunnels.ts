@@ -8,6 +8,7 @@ import { converged, joinAll } from '../lab/mesh.ts';
 import type { Namespace } from '../lab/namespace.ts';
 import { addressOf, reaches } from '../lab/traffic.ts';
 import { until } from '../lab/wait.ts';
+import { prioritise } from './priority.ts';
 
 /**
  * Two hosts with a container on each and a tunnel between them, ready for traffic from one container to the other.
@@ -39,6 +40,7 @@ export async function openWeft(echo: Echo): Promise<Tunnel> {
     }
     await converged(lab.hosts);
     const daemons = await Promise.all(lab.hosts.map((host) => until('weftd', () => host.daemon())));
+    for (const pid of daemons) prioritise(pid);
     const [from, to] = sandboxes as [Namespace, Namespace];
     return { name: 'weft', from, to, address: await addressOf(to), daemons };
   });
