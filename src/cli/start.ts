@@ -60,8 +60,13 @@ async function runToEnd(program: string, args: readonly string[], remedy: string
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
     said += chunk;
   });
-  const [code] = (await once(child, 'close')) as [number | null];
+  const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
   if (code === 0) return;
+  if (signal !== null) {
+    throw new CliError(`the start of the daemon was ended by ${signal}`, {
+      remedy: 'run the same command again: nothing is lost',
+    });
+  }
   const [what = '', then] = said.trim().split('\n');
   throw new CliError(what.replace(/^weftd: /, '') || `${program} failed`, {
     remedy: then?.replace(/^\s*→ /, '') ?? remedy,

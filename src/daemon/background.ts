@@ -29,9 +29,14 @@ export function startInBackground(
   config: Config,
 ): Promise<StartReport> {
   const path = logFileOf(config);
-  mkdirSync(config.state, { recursive: true, mode: 0o700 });
-  putAside(path);
-  const log = openSync(path, 'a', 0o600);
+  let log: number;
+  try {
+    log = openLog(config.state, path);
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    const remedy = 'make room and the folder writable for root, or name another one with --state';
+    return Promise.resolve({ ok: false, lines: [`the state folder cannot be written to: ${why}`, remedy] });
+  }
   const child = spawn(process.execPath, [YOUNG_SPACE, main, ...argv], {
     detached: true,
     cwd: '/',
@@ -52,6 +57,12 @@ export function startInBackground(
       resolve({ ok: false, lines: [`the daemon cannot be started: ${error.message}`] }),
     );
   });
+}
+
+function openLog(folder: string, path: string): number {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  putAside(path);
+  return openSync(path, 'a', 0o600);
 }
 
 function putAside(path: string): void {

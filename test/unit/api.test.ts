@@ -5,6 +5,7 @@ import { attachBody, inviteBody, joinBody } from '../../src/doors/api/bodies.ts'
 import { MAX_DEPTH, parseObject } from '../../src/doors/api/json.ts';
 import { check } from '../../src/doors/api/schema.ts';
 import { ControlError, codeOf, ERRORS, redact, toProblem } from '../../src/doors/errors.ts';
+import { FileStoreError } from '../../src/host/file-store.ts';
 import { HostError } from '../../src/ports/host.ts';
 import { DialError } from '../../src/ports/transport.ts';
 
@@ -224,4 +225,10 @@ test('a token in any text is struck out', () => {
     JSON.stringify(toProblem(new ControlError('bad-token', 'no good: wf1_secret'))),
     /secret/,
   );
+});
+
+test('a disk without room is not taken for a mesh without addresses', () => {
+  for (const code of ['no-space', 'not-permitted', 'unsafe-directory', 'failed'] as const) {
+    assert.equal(codeOf(new FileStoreError(code, 'the state cannot be written')), 'state-unwritable');
+  }
 });
