@@ -132,10 +132,14 @@ export function createLinks(parts: LinksParts): Links {
   }
 
   async function dialSeed(address: string, signal: AbortSignal): Promise<void> {
-    const link = await dialAny({ transport, doors: doors(), addresses: [address], signal }).catch((error) => {
-      if (error instanceof DialError && error.reason === 'self') upkeep.ledTo(address, self);
-      throw error;
-    });
+    let link: Link;
+    try {
+      link = await dialAny({ transport, doors: doors(), addresses: [address], signal });
+    } catch (error) {
+      if (!(error instanceof DialError) || error.reason !== 'self') throw error;
+      upkeep.ledTo(address, self);
+      return;
+    }
     upkeep.ledTo(address, link.remote);
     if (neighbours.get(link.remote) === undefined) await greet(link, signal);
     else link.close();

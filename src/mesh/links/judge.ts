@@ -1,8 +1,8 @@
 import type { MeshId, PeerId } from '../../core/ids.ts';
 import { type Hello, PROTOCOL } from '../../core/wire/messages.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { Random } from '../../ports/random.ts';
 import type { Link } from '../../ports/transport.ts';
+import type { OverlayView } from '../links.ts';
 import type { Membership } from '../membership.ts';
 import type { Handshake, Refused } from './handshake.ts';
 import type { Neighbours } from './neighbours.ts';
@@ -11,7 +11,7 @@ export interface JudgeParts {
   readonly self: PeerId;
   readonly mesh: MeshId;
   readonly clock: Clock;
-  readonly random: Random;
+  readonly view: OverlayView;
   readonly membership: Membership;
   readonly neighbours: Neighbours;
   /** Greetings on links that this side dialled. */
@@ -30,7 +30,7 @@ const DUPLICATE: Refused = { reason: 'duplicate', message: 'there is another lin
  * that would lose against it, a neighbour that has to make room.
  */
 export function createJudge(parts: JudgeParts): (link: Link, hello: Hello) => Refused | undefined {
-  const { self, mesh, clock, random, membership, neighbours, greeting, degree } = parts;
+  const { self, mesh, clock, view, membership, neighbours, greeting, degree } = parts;
   const diallerOf = (link: Link) => (link.direction === 'dialled' ? self : link.remote);
 
   function judgePeer({ remote }: Link, { protocol, mesh: theirs, credentials }: Hello): Refused | undefined {
@@ -60,14 +60,14 @@ export function createJudge(parts: JudgeParts): (link: Link, hello: Hello) => Re
     return undefined;
   }
 
-  /** A full peer makes room for one that has no link at all. */
+  /** A full peer makes room for one that has no link at all: the neighbour with the most links goes. */
   function judgeRoom(link: Link, hello: Hello): Refused | undefined {
     const full = neighbours.size() >= degree && neighbours.get(link.remote) === undefined;
     if (!full || link.direction === 'dialled') return undefined;
-    const all = neighbours.list();
-    const victim = all[Math.floor(random.fraction() * all.length)];
-    if (hello.links > 0 || victim === undefined) {
-      return { reason: 'busy', message: `this peer has ${all.length} links, which is all it takes` };
+    const [victim] = [...neighbours.list()].sort((a, b) => view.degree(b.peer) - view.degree(a.peer));
+    // One that has no other link would be back at once, and the two would take turns.
+    if (hello.links > 0 || victim === undefined || view.degree(victim.peer) < 2) {
+      return { reason: 'busy', message: `this peer has ${neighbours.size()} links, which is all it takes` };
     }
     neighbours.drop(victim, 'surplus', 'room is needed for a peer without links');
     return undefined;
