@@ -165,6 +165,7 @@ class Binding : public Napi::ObjectWrap<Binding> {
     options.tun = {flagOf(given, "tunSegmentation"), flagOf(given, "tunUdpSegmentation")};
     options.udp = {flagOf(given, "udpSegmentation"), flagOf(given, "udpCoalescing")};
     options.ipsecMb = flagOf(given, "ipsecMb");
+    options.copyDscp = given.Get("copyDscp").ToBoolean();
     limitOf(given, "rekeyAfter", options.limits.rekeyAfter);
     limitOf(given, "rejectAfter", options.limits.rejectAfter);
     return dataOf(info[1], options.counters);

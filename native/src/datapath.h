@@ -28,6 +28,7 @@ struct DatapathOptions {
   TunFeatures tun;
   UdpFeatures udp;
   Limits limits;
+  bool copyDscp = false;
   /// Whether Intel's library may be used where it is installed.
   bool ipsecMb = true;
   /// Counters::kWords for each of 2 × queues threads, zeroed; must outlive the Datapath.

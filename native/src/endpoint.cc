@@ -52,6 +52,13 @@ Endpoint Endpoint::fromKernel(const sockaddr_in6& from, socklen_t length) {
   return endpoint;
 }
 
+bool Endpoint::isIpv4() const {
+  if (length != sizeof(sockaddr_in6)) return true;
+  sockaddr_in6 address;
+  std::memcpy(&address, bytes, sizeof address);
+  return IN6_IS_ADDR_V4MAPPED(&address.sin6_addr);
+}
+
 std::string Endpoint::text() const {
   char out[INET6_ADDRSTRLEN] = "";
   if (length == sizeof(sockaddr_in)) {

@@ -20,6 +20,8 @@ struct Endpoint {
   uint32_t length = 0;
 
   bool known() const { return length != 0; }
+  /// Also where the socket maps it into IPv6.
+  bool isIpv4() const;
   bool operator==(const Endpoint& other) const { return std::memcmp(this, &other, sizeof *this) == 0; }
 
   const sockaddr* address() const { return reinterpret_cast<const sockaddr*>(bytes); }

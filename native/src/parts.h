@@ -24,6 +24,8 @@ struct LoopParts {
   EventBox& events;
   const std::atomic<bool>& stopping;
   Limits limits;
+  /// Which bits of the inner type of service the outer header gets: ECN always, DSCP when asked for.
+  uint8_t tosMask;
   unsigned queue;  // also the lane of what it sends
 };
 

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "clock.h"
+#include "ecn.h"
 
 #ifndef UDP_GRO
 #define UDP_GRO 104
@@ -15,15 +16,28 @@ namespace tuntap {
 
 namespace {
 
-/// The size of the datagrams in a message; the last may be shorter. The kernel says so only when there is more than one.
-size_t datagramBytes(const msghdr& message, size_t length) {
+/// What the kernel says beside a message.
+struct Beside {
+  /// The size of its datagrams; the last may be shorter. Said only when there is more than one.
+  size_t datagramBytes;
+  /// The code point in the outer header, the same for all of them: the kernel joins no others.
+  uint8_t ecn;
+};
+
+Beside besideOf(const msghdr& message, size_t length) {
+  Beside beside{length, kEcnNone};
   for (cmsghdr* at = CMSG_FIRSTHDR(&message); at != nullptr; at = CMSG_NXTHDR(const_cast<msghdr*>(&message), at)) {
-    if (at->cmsg_level != IPPROTO_UDP || at->cmsg_type != UDP_GRO) continue;
-    int size = 0;
-    std::memcpy(&size, CMSG_DATA(at), sizeof size);
-    if (size > 0) return static_cast<size_t>(size);
+    int value = 0;
+    if (at->cmsg_level == IPPROTO_IP && at->cmsg_type == IP_TOS) {
+      beside.ecn = *CMSG_DATA(at) & kEcnMask;
+      continue;
+    }
+    if (at->cmsg_len < CMSG_LEN(sizeof value)) continue;
+    std::memcpy(&value, CMSG_DATA(at), sizeof value);
+    if (at->cmsg_level == IPPROTO_IPV6 && at->cmsg_type == IPV6_TCLASS) beside.ecn = static_cast<uint8_t>(value & kEcnMask);
+    if (at->cmsg_level == IPPROTO_UDP && at->cmsg_type == UDP_GRO && value > 0) beside.datagramBytes = static_cast<size_t>(value);
   }
-  return length;
+  return beside;
 }
 
 /// Errors that speak of one datagram or of a bad moment; the socket goes on.
@@ -84,13 +98,15 @@ void ReceiveLoop::takeMessage(const mmsghdr& message, uint8_t* data) {
     if (!parts_.stopping.load(std::memory_order_relaxed)) counters_.dropped(Drop::rxMalformed);
     return;
   }
-  const size_t each = datagramBytes(message.msg_hdr, length);
+  const Beside beside = besideOf(message.msg_hdr, length);
+  const size_t each = beside.datagramBytes;
   const Endpoint from =
       Endpoint::fromKernel(*static_cast<const sockaddr_in6*>(message.msg_hdr.msg_name), message.msg_hdr.msg_namelen);
-  for (size_t offset = 0; offset < length; offset += each) takeDatagram(data + offset, std::min(each, length - offset), from);
+  for (size_t offset = 0; offset < length; offset += each)
+    takeDatagram(data + offset, std::min(each, length - offset), from, beside.ecn);
 }
 
-void ReceiveLoop::takeDatagram(uint8_t* data, size_t length, const Endpoint& from) {
+void ReceiveLoop::takeDatagram(uint8_t* data, size_t length, const Endpoint& from, uint8_t ecn) {
   const auto header = DatagramHeader::decode(data, length);
   if (!header) return counters_.dropped(Drop::rxMalformed);
   Session* session = parts_.tables.session(header->index);
@@ -110,7 +126,7 @@ void ReceiveLoop::takeDatagram(uint8_t* data, size_t length, const Endpoint& fro
   const auto mark = window == nullptr ? ReplayWindow::Mark::seen : window->mark(header->counter);
   if (mark == ReplayWindow::Mark::seen) return counters_.droppedOf(slot, Drop::rxReplayed);
   noteSender(*session, mark == ReplayWindow::Mark::newest, from);
-  takeBody(*session, *header, data + kHeaderBytes, bodyLength);
+  takeBody(*session, *header, data + kHeaderBytes, bodyLength, ecn);
 }
 
 /// An authentic packet proves that the peer has the key, and where it is now; an old one that was held up says nothing of the latter.
@@ -124,20 +140,20 @@ void ReceiveLoop::noteSender(Session& session, bool newest, const Endpoint& from
   parts_.events.raise(peer, EventBox::roamed);
 }
 
-void ReceiveLoop::takeBody(Session& session, const DatagramHeader& header, const uint8_t* body, size_t length) {
+void ReceiveLoop::takeBody(Session& session, const DatagramHeader& header, uint8_t* body, size_t length, uint8_t ecn) {
   const unsigned slot = session.peer.slot;
   if (header.type == DatagramType::packet) {
     if (length == 0) return;
     Ipv4Header ip;
     if (parseIp(body, length, ip) != IpVerdict::ipv4 || ip.totalLength != length) return counters_.droppedOf(slot, Drop::rxInner);
-    if (!allowed(session.peer, ip)) return;
+    if (!allowed(session.peer, ip) || !merged(session.peer, body, ecn)) return;
     counters_.passed(slot, 1, length);
     refusedIf(session, joiner_.addWhole(body, length));
     return;
   }
   const auto slice = parseSlice(body, length);
   if (!slice) return counters_.droppedOf(slot, Drop::rxInner);
-  if (!allowed(session.peer, slice->ip)) return;
+  if (!allowed(session.peer, slice->ip) || !merged(session.peer, body + kDescBytes, ecn)) return;
   counters_.passed(slot, 1, length - kDescBytes);
   refusedIf(session, joiner_.add(session, header.lane, *slice));
 }
@@ -152,6 +168,12 @@ bool ReceiveLoop::allowed(const Peer& peer, const Ipv4Header& ip) {
     return false;
   }
   return true;
+}
+
+bool ReceiveLoop::merged(const Peer& peer, uint8_t* ipv4, uint8_t ecn) {
+  if (ecn == kEcnNone || mergeEcn(ipv4, ecn)) return true;
+  counters_.droppedOf(peer.slot, Drop::rxInner);
+  return false;
 }
 
 void ReceiveLoop::refusedIf(const Session& session, bool written) {

@@ -28,14 +28,15 @@ class ReceiveLoop {
 
  private:
   struct alignas(cmsghdr) Control {
-    uint8_t bytes[CMSG_SPACE(sizeof(int))];
+    uint8_t bytes[2 * CMSG_SPACE(sizeof(int))];
   };
 
   void receiveBatch();
   int receive(size_t firstSlot, int flags);
   void takeMessage(const mmsghdr& message, uint8_t* data);
-  void takeDatagram(uint8_t* data, size_t length, const Endpoint& from);
-  void takeBody(Session& session, const DatagramHeader& header, const uint8_t* body, size_t length);
+  void takeDatagram(uint8_t* data, size_t length, const Endpoint& from, uint8_t ecn);
+  void takeBody(Session& session, const DatagramHeader& header, uint8_t* body, size_t length, uint8_t ecn);
+  bool merged(const Peer& peer, uint8_t* ipv4, uint8_t ecn);
   bool allowed(const Peer& peer, const Ipv4Header& ip);
   void noteSender(Session& session, bool newest, const Endpoint& from);
   void refusedIf(const Session& session, bool written);

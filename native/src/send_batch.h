@@ -27,11 +27,11 @@ class SendBatch {
   }
 
   /// Adds what was written to the place that reserve() gave.
-  void commit(size_t length, unsigned slot, const Endpoint& to, size_t innerBytes) {
+  void commit(size_t length, unsigned slot, const Endpoint& to, uint8_t tos, size_t innerBytes) {
     uint8_t* data = &arena_[used_];
     used_ += length;
-    if (!extends(length, slot, to)) {
-      list_[runs_++] = Run{to, data, static_cast<uint32_t>(length), static_cast<uint16_t>(length), 1, slot, 1, innerBytes, 0};
+    if (!extends(length, slot, to, tos)) {
+      list_[runs_++] = Run{to, data, static_cast<uint32_t>(length), static_cast<uint16_t>(length), 1, tos, slot, 1, innerBytes, 0};
       return;
     }
     Run& run = list_[runs_ - 1];
@@ -46,11 +46,12 @@ class SendBatch {
 
  private:
   /// All datagrams of a run have the size of the first, but the last may be shorter and then ends the run.
-  bool extends(size_t length, unsigned slot, const Endpoint& to) const {
+  bool extends(size_t length, unsigned slot, const Endpoint& to, uint8_t tos) const {
     if (!segmentation_ || runs_ == 0) return false;
     const Run& run = list_[runs_ - 1];
     return run.slot == slot && length <= run.datagramBytes && run.bytes == uint32_t{run.datagrams} * run.datagramBytes &&
-           run.datagrams < kMaxRunDatagrams && run.bytes + length <= kMaxRunBytes && run.to == to;
+           run.datagrams < kMaxRunDatagrams && run.bytes + length <= kMaxRunBytes && run.to == to &&
+           run.tos == tos;
   }
 
   std::unique_ptr<uint8_t[]> arena_{new uint8_t[kArenaBytes]};

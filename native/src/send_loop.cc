@@ -70,7 +70,7 @@ void SendLoop::toPeer(Peer& peer, uint8_t* packet, const Ipv4Header& ip, const V
     if (dueAgain(peer.nextKeyWanted, kKeyWantedInterval)) parts_.events.raise(peer, EventBox::keyWanted);
     return counters_.droppedOf(peer.slot, Drop::txNoKey);
   }
-  const Way way{peer, *session, peer.endpoint.load()};
+  const Way way{peer, *session, peer.endpoint.load(), static_cast<uint8_t>(packet[1] & parts_.tosMask)};
   if (!way.to.known()) return counters_.droppedOf(peer.slot, Drop::txNoKey);
   if (vnet.gsoType == kGsoNone) return forwardWhole(way, packet, ip, vnet);
 
@@ -144,7 +144,7 @@ bool SendLoop::seal(const Way& way, DatagramType type, const uint8_t* plain, siz
     counters_.droppedOf(way.peer.slot, Drop::txQueue);
     return false;
   }
-  batch_.commit(total, way.peer.slot, way.to, innerBytes);
+  batch_.commit(total, way.peer.slot, way.to, way.tos, innerBytes);
   if (counter + 1 >= parts_.limits.rekeyAfter && !way.session.rekeyAsked.exchange(true))
     parts_.events.raise(way.peer, EventBox::rekeyDue);
   return true;

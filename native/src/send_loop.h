@@ -29,6 +29,7 @@ class SendLoop {
     Peer& peer;
     Session& session;
     Endpoint to;
+    uint8_t tos;
   };
 
   bool fillBatch();

@@ -29,25 +29,31 @@ void setBuffer(int fd, int forced, int ordinary, int bytes) {
   if (!set(fd, SOL_SOCKET, forced, bytes)) set(fd, SOL_SOCKET, ordinary, bytes);
 }
 
-struct alignas(cmsghdr) SegmentControl {
-  uint8_t bytes[CMSG_SPACE(sizeof(uint16_t))];
+struct alignas(cmsghdr) SendControl {
+  uint8_t bytes[CMSG_SPACE(sizeof(uint16_t)) + CMSG_SPACE(sizeof(int))];
 };
 
-void describe(const Run& run, msghdr& message, iovec& part, SegmentControl& control) {
+template <typename Value>
+void append(msghdr& message, SendControl& control, int level, int type, Value value) {
+  auto* header = reinterpret_cast<cmsghdr*>(control.bytes + message.msg_controllen);
+  message.msg_control = control.bytes;
+  message.msg_controllen += CMSG_SPACE(sizeof value);
+  header->cmsg_level = level;
+  header->cmsg_type = type;
+  header->cmsg_len = CMSG_LEN(sizeof value);
+  std::memcpy(CMSG_DATA(header), &value, sizeof value);
+}
+
+void describe(const Run& run, msghdr& message, iovec& part, SendControl& control) {
   part = {run.data, run.bytes};
   message = {};
   message.msg_name = const_cast<uint8_t*>(run.to.bytes);
   message.msg_namelen = run.to.length;
   message.msg_iov = &part;
   message.msg_iovlen = 1;
-  if (run.datagrams <= 1) return;
-  message.msg_control = control.bytes;
-  message.msg_controllen = sizeof control.bytes;
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = IPPROTO_UDP;
-  header->cmsg_type = UDP_SEGMENT;
-  header->cmsg_len = CMSG_LEN(sizeof(uint16_t));
-  std::memcpy(CMSG_DATA(header), &run.datagramBytes, sizeof run.datagramBytes);
+  if (run.datagrams > 1) append(message, control, IPPROTO_UDP, UDP_SEGMENT, run.datagramBytes);
+  if (run.tos != 0 && run.to.isIpv4()) append(message, control, IPPROTO_IP, IP_TOS, int{run.tos});
+  if (run.tos != 0 && !run.to.isIpv4()) append(message, control, IPPROTO_IPV6, IPV6_TCLASS, int{run.tos});
 }
 
 }  // namespace
@@ -74,6 +80,10 @@ OpenError UdpSocket::open(const std::string& address, uint16_t port, bool shared
   set(fd.get(), IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT);
   if (family_ == AF_INET6) set(fd.get(), IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_WANT);
 
+  // What routers on the way say about congestion; see ecn.h.
+  set(fd.get(), IPPROTO_IP, IP_RECVTOS, 1);
+  if (family_ == AF_INET6) set(fd.get(), IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+
   int probe = 0;
   socklen_t probeLength = sizeof probe;
   segmentation_ = wanted.segmentation && getsockopt(fd.get(), IPPROTO_UDP, UDP_SEGMENT, &probe, &probeLength) == 0;
@@ -93,7 +103,7 @@ OpenError UdpSocket::open(const std::string& address, uint16_t port, bool shared
 void UdpSocket::send(std::span<Run> runs) {
   std::array<mmsghdr, kMaxRuns> messages;
   std::array<iovec, kMaxRuns> parts;
-  std::array<SegmentControl, kMaxRuns> controls;
+  std::array<SendControl, kMaxRuns> controls;
   for (size_t i = 0; i < runs.size(); ++i) {
     runs[i].refused = 0;
     describe(runs[i], messages[i].msg_hdr, parts[i], controls[i]);
@@ -117,10 +127,17 @@ void UdpSocket::send(std::span<Run> runs) {
 uint16_t UdpSocket::sendSingly(const Run& run) {
   uint16_t refused = 0;
   for (uint32_t offset = 0; offset < run.bytes; offset += run.datagramBytes) {
-    const size_t length = std::min<size_t>(run.datagramBytes, run.bytes - offset);
+    Run one = run;
+    one.data += offset;
+    one.bytes = std::min<uint32_t>(run.datagramBytes, run.bytes - offset);
+    one.datagrams = 1;
+    msghdr message;
+    iovec part;
+    SendControl control;
+    describe(one, message, part, control);
     ssize_t sent;
     do {
-      sent = sendto(fd_.get(), run.data + offset, length, 0, run.to.address(), run.to.length);
+      sent = sendmsg(fd_.get(), &message, 0);
     } while (sent < 0 && errno == EINTR);
     if (sent < 0) ++refused;
   }

@@ -26,6 +26,8 @@ struct Run {
   uint32_t bytes;
   uint16_t datagramBytes;
   uint16_t datagrams;
+  /// Type of service, or traffic class; 0 is the socket's own.
+  uint8_t tos;
   /// For the counters.
   unsigned slot;
   uint32_t innerPackets;

@@ -26,6 +26,7 @@ export interface AddonOptions {
   readonly udpSegmentation?: boolean | undefined;
   readonly udpCoalescing?: boolean | undefined;
   readonly ipsecMb?: boolean | undefined;
+  readonly copyDscp?: boolean | undefined;
   readonly rekeyAfter?: bigint | undefined;
   readonly rejectAfter?: bigint | undefined;
 }

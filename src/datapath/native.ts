@@ -30,6 +30,8 @@ export interface NativeDatapathOptions extends DatapathOptions {
   readonly deviceNamespace?: string;
   /** The same for the UDP socket. */
   readonly socketNamespace?: string;
+  /** Gives the outer header the inner packet's DSCP, too; default false, because it tells the wire what kind of traffic this is. */
+  readonly copyDscp?: boolean;
   /** Parts of the machine to do without although they may be there. For tests and for measuring. */
   readonly without?: readonly OptionalPart[];
   /** Packets of one key; smaller than the protocol's limits. For tests. */
@@ -77,6 +79,7 @@ export async function openNativeDatapath(options: NativeDatapathOptions): Promis
     udpSegmentation: !without.includes('udpSegmentation'),
     udpCoalescing: !without.includes('udpCoalescing'),
     ipsecMb: !without.includes('ipsecMb'),
+    copyDscp: options.copyDscp,
     rekeyAfter: limits.rekeyAfter,
     rejectAfter: limits.rejectAfter,
   };

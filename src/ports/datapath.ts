@@ -121,7 +121,7 @@ export const DROP_REASONS = [
   'rxForged',
   /** From the wire: seen before, or older than the window. */
   'rxReplayed',
-  /** Authentic, but the inner packet is malformed. */
+  /** Authentic, but the inner packet is malformed, or the wire marked it as congested although it knows no ECN (RFC 6040). */
   'rxInner',
   /** Authentic, but the inner source does not belong to the peer. */
   'rxSource',

@@ -5,7 +5,7 @@ import { afterEach, describe, test } from 'node:test';
 import fc from 'fast-check';
 import type { OptionalPart } from '../../src/datapath/native.ts';
 import type { UdpEndpoint } from '../../src/ports/datapath.ts';
-import { createNativeRig, missing, type NativeHost, until } from '../contract/datapath-native-rig.ts';
+import { createNativeRig, missing, type NativeHost, run, until } from '../contract/datapath-native-rig.ts';
 import { drops, HERE, key, mirrored, ROUTES, ROUTES_THERE, SLOT, THERE } from '../contract/datapath-rig.ts';
 import { checksumsHold, type Draw, drawFrame, drawFrom, onWire } from './packets.ts';
 
@@ -34,6 +34,8 @@ describe('fuzz: native segmentation and joining', { skip: reason ?? false }, () 
   const seed = fc.sample(fc.integer(), { numRuns: 1 })[0] as number;
 
   function introduce(host: NativeHost, to: UdpEndpoint | null, far: boolean): void {
+    // Where the kernel cuts, one packet may become two hundred.
+    run('ip', '-n', host.namespace, 'link', 'set', 'weft0', 'txqueuelen', '5000');
     host.datapath.setRoutes(far ? ROUTES_THERE : ROUTES);
     host.datapath.setPeer(SLOT, to);
     host.datapath.setKeys(SLOT, [far ? mirrored(key()) : key()]);
