@@ -4,10 +4,10 @@ import { type Hello, type LinkMessage, PROTOCOL } from '../core/wire/messages.ts
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Random } from '../ports/random.ts';
-import { DialError, type Door, type Link, type Transport } from '../ports/transport.ts';
+import { DialError, type Link, type Transport } from '../ports/transport.ts';
 import type { AddressBook } from './address-book.ts';
 import { type Channel, createChannel } from './links/channel.ts';
-import { dialAny } from './links/dial.ts';
+import { dialAny, doorsOf } from './links/dial.ts';
 import { type Handshake, startHandshake } from './links/handshake.ts';
 import { createJudge } from './links/judge.ts';
 import { createNeighbours } from './links/neighbours.ts';
@@ -89,8 +89,6 @@ export interface LinksParts {
   readonly random: Random;
   readonly transport: Pick<Transport, 'dial'>;
   readonly membership: Membership;
-  /** Doors to dial by, tried in turn when the other side answers `old-epoch`; absent: the current one. */
-  readonly doors?: () => readonly Door[];
   readonly records: Records;
   readonly book: AddressBook;
   /** What liveness knows. Not asked before the first timer fires, so it may be made after the links. */
@@ -110,7 +108,7 @@ export const MOST_ACCEPTED = 64;
 
 export function createLinks(parts: LinksParts): Links {
   const { self, mesh, boot, crypto, clock, random, transport, membership, book, log } = parts;
-  const doors = parts.doors ?? (() => [membership.door()]);
+  const doors = () => doorsOf(membership);
   const neighbours = createNeighbours(log);
   /** Greetings on links that this side dialled, by the other side. */
   const greeting = new Map<PeerId, Handshake>();

@@ -2,7 +2,7 @@ import type { Crypto } from '../../../src/core/crypto.ts';
 import type { MeshId, PeerId } from '../../../src/core/ids.ts';
 import { type AddressBook, createAddressBook } from '../../../src/mesh/address-book.ts';
 import { openKeeper } from '../../../src/mesh/keeper.ts';
-import { createLinks, type Links, type LinksParts } from '../../../src/mesh/links.ts';
+import { createLinks, type Links } from '../../../src/mesh/links.ts';
 import type { Membership, Verdict } from '../../../src/mesh/membership.ts';
 import { createRecords } from '../../../src/mesh/replicated.ts';
 import type { Log, LogFields } from '../../../src/ports/log.ts';
@@ -37,7 +37,6 @@ export interface HostOptions {
   readonly isUp?: (peer: PeerId) => boolean;
   /** Links that others say they have; absent: none is known. */
   readonly degreeOf?: (name: string) => number;
-  readonly doors?: LinksParts['doors'];
 }
 
 export const MESH = '5e'.repeat(32) as MeshId;
@@ -112,7 +111,6 @@ export function createLinksWorld(names: readonly string[]) {
       book,
       view: { isUp: options.isUp ?? (() => false), degree: (peer) => options.degreeOf?.(nameOf(peer)) ?? 0 },
       ...(options.degree === undefined ? {} : { degree: options.degree }),
-      ...(options.doors === undefined ? {} : { doors: options.doors }),
       log,
     });
     links.watch({
