@@ -76,8 +76,9 @@ OpenError UdpSocket::open(const std::string& address, uint16_t port, bool shared
   const timeval patience{0, kSendTimeoutMicroseconds};
   setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 
-  // Do not fragment on the way, but cut here what is larger than the path is known to carry: slow beats a black hole.
-  set(fd.get(), IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT);
+  // IPv4: routers may fragment what is larger than their next wire, because one that drops it silently would be a black hole for every
+  // full packet; slow beats that. A local wire that is too small refuses runs, which then leave one by one. IPv6 routers never fragment.
+  set(fd.get(), IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
   if (family_ == AF_INET6) set(fd.get(), IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_WANT);
 
   // What routers on the way say about congestion; see ecn.h.

@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { afterEach, describe, test } from 'node:test';
+import { missing, run } from './datapath-native-rig.ts';
+import { inside, openPath, type Path, type PathHost, stream, sysctl, transfer } from './datapath-path.ts';
+import { drops } from './datapath-rig.ts';
+
+/** What wires do to a data path, with real kernels at both ends; see the drawing in datapath-path.ts. */
+
+const MEGABYTE = 1 << 20;
+const dropsOf = (host: PathHost) => drops(host as unknown as Parameters<typeof drops>[0]);
+
+describe('datapath: real paths', { skip: missing() ?? false }, () => {
+  let path: Path | undefined;
+  afterEach(async () => {
+    await path?.end();
+    path = undefined;
+  });
+
+  async function open(...parts: Parameters<typeof openPath>): Promise<readonly [PathHost, PathHost, Path]> {
+    path = await openPath(...parts);
+    const [one, two] = path.hosts;
+    assert.ok(one && two);
+    return [one, two, path];
+  }
+
+  for (const mtu of [1400, 1280])
+    for (const mute of [false, true])
+      test(`a wire of ${mtu} bytes in the middle that says ${mute ? 'nothing' : 'so'} carries a megabyte both ways`, async () => {
+        const [one, two, { router }] = await open(2);
+        run('ip', '-n', router, 'link', 'set', 'h2', 'mtu', `${mtu}`);
+        run('ip', '-n', two.namespace, 'link', 'set', 'u0', 'mtu', `${mtu}`);
+        if (mute) {
+          inside(
+            router,
+            'nft',
+            'add table ip mute; add chain ip mute out { type filter hook output priority 0; }',
+          );
+          inside(router, 'nft', 'add rule ip mute out icmp type destination-unreachable drop');
+        }
+        assert.equal(await transfer(one, two, MEGABYTE), MEGABYTE);
+        assert.equal(await transfer(two, one, MEGABYTE), MEGABYTE);
+        // A packet that fits the device fits, and one that does not is said to be too large.
+        assert.match(ping(one, two, 1420 - 28), / 0% packet loss/);
+        assert.match(ping(one, two, 1420 - 27), /message too long|Message too long/);
+      });
+
+  test('congestion that a router marks reaches the receiver, and only where both ends know ECN', async () => {
+    const [one, two, { router }] = await open(2);
+    for (const { namespace } of [one, two]) sysctl(namespace, 'net.ipv4.tcp_ecn=1');
+    inside(
+      router,
+      'nft',
+      'add table ip marks; add chain ip marks way { type filter hook forward priority 0; }',
+    );
+    const rule =
+      'add rule ip marks way udp dport 6783 ip ecn != not-ect numgen inc mod 4 0 counter ip ecn set ce';
+    inside(router, 'nft', rule);
+    const { bytes } = await stream(one, two, '-t', '1');
+    assert.ok(bytes > MEGABYTE);
+    const marked = Number(/packets (\d+)/.exec(inside(router, 'nft', 'list', 'table', 'ip', 'marks'))?.[1]);
+    const seen = congestionSeen(two);
+    assert.ok(marked > 0 && seen > 0, `${marked} runs were marked, ${seen} packets were seen so`);
+    assert.deepEqual(dropsOf(two), {});
+  });
+});
+
+function ping(from: PathHost, to: PathHost, size: number): string {
+  return inside(
+    from.namespace,
+    'sh',
+    '-c',
+    `ping -M do -c 2 -i 0.05 -W 2 -s ${size} ${to.address} 2>&1 || true`,
+  );
+}
+
+/** Packets with CE that a host's stack has taken in. */
+function congestionSeen(host: PathHost): number {
+  const [names, values] = inside(host.namespace, 'cat', '/proc/net/netstat')
+    .split('\n')
+    .filter((line) => line.startsWith('IpExt:'))
+    .map((line) => line.split(' '));
+  return Number(values?.[names?.indexOf('InCEPkts') ?? -1]);
+}

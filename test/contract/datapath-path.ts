@@ -1,0 +1,188 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  type NativeDatapath,
+  type NativeDatapathOptions,
+  openNativeDatapath,
+} from '../../src/datapath/native.ts';
+import { buildNative, run } from './datapath-native-rig.ts';
+import { ip, key, mirrored, SLOT } from './datapath-rig.ts';
+
+/**
+ * Hosts with kernels of their own stacks, around a router that can be made narrow, mute, lossy or congested:
+ *
+ *   10.32.0.1 weft0 [ host 1 ] 10.98.1.2 ── 10.98.1.1 [ router ] 10.98.2.1 ── 10.98.2.2 [ host 2 ] weft0 10.32.1.1
+ *
+ * Host 1 knows all others, each of which knows host 1.
+ */
+export interface Path {
+  readonly hosts: readonly PathHost[];
+  readonly router: string;
+  /** The key with number `epoch` between host 1 and host `n`, on both sides, with the one before it still valid. */
+  rekey(n: number, epoch: number): void;
+  end(): Promise<void>;
+}
+
+export interface PathHost {
+  readonly namespace: string;
+  readonly datapath: NativeDatapath;
+  /** Its address in the overlay. */
+  readonly address: string;
+}
+
+const PORT = 6783;
+let paths = 0;
+
+export async function openPath(count: number, options: Partial<NativeDatapathOptions> = {}): Promise<Path> {
+  buildNative();
+  const prefix = `weftpa-${process.pid}-${++paths}`;
+  const router = `${prefix}-r`;
+  const names = Array.from({ length: count }, (_, at) => `${prefix}-${at + 1}`);
+  for (const name of [router, ...names]) {
+    run('ip', 'netns', 'add', name);
+    run('ip', '-n', name, 'link', 'set', 'lo', 'up');
+    sysctl(name, 'net.ipv6.conf.default.disable_ipv6=1');
+  }
+  sysctl(router, 'net.ipv4.ip_forward=1');
+  const hosts: PathHost[] = [];
+  for (const [at, namespace] of names.entries())
+    hosts.push(await openHost(namespace, router, at + 1, options));
+
+  const keyOf = (n: number, epoch: number, send: boolean) => {
+    const fill = (side: number) => new Uint8Array(32).fill((16 * epoch + 4 * n + side) % 251);
+    const indices = { receiveIndex: 0x10000 * epoch + 2 * n + 1, sendIndex: 0x10000 * epoch + 2 * n + 2 };
+    return key({ ...indices, receiveKey: fill(1), sendKey: fill(2), send });
+  };
+  const one = hosts[0] as PathHost;
+  const rekey = (n: number, epoch: number): void => {
+    const other = hosts[n - 1] as PathHost;
+    const past = epoch === 1 ? [] : [keyOf(n, epoch - 1, false)];
+    const still = epoch === 1 ? [] : [keyOf(n, epoch - 1, true)];
+    other.datapath.setKeys(SLOT, [...still, keyOf(n, epoch, false)].map(mirrored));
+    one.datapath.setKeys(n - 1, [keyOf(n, epoch, true), ...past]);
+    other.datapath.setKeys(SLOT, [keyOf(n, epoch, true), ...past].map(mirrored));
+  };
+  one.datapath.setRoutes(names.map((_, at) => rangeOf(at + 1, at)));
+  for (let n = 2; n <= count; n++) {
+    const { datapath } = hosts[n - 1] as PathHost;
+    datapath.setRoutes([rangeOf(1, SLOT), rangeOf(n, 0)]);
+    datapath.setPeer(SLOT, { address: '10.98.1.2', port: PORT });
+    one.datapath.setPeer(n - 1, { address: `10.98.${n}.2`, port: PORT });
+    rekey(n, 1);
+  }
+  return {
+    hosts,
+    router,
+    rekey,
+    async end() {
+      for (const host of hosts) await host.datapath.close();
+      for (const name of [router, ...names]) run('ip', 'netns', 'del', name);
+    },
+  };
+}
+
+const rangeOf = (n: number, slot: number) => ({
+  start: ip(`10.32.${n - 1}.0`),
+  last: ip(`10.32.${n - 1}.255`),
+  slot,
+});
+
+async function openHost(
+  namespace: string,
+  router: string,
+  n: number,
+  options: Partial<NativeDatapathOptions>,
+): Promise<PathHost> {
+  run(
+    'ip',
+    'link',
+    'add',
+    'u0',
+    'netns',
+    namespace,
+    'type',
+    'veth',
+    'peer',
+    'name',
+    `h${n}`,
+    'netns',
+    router,
+  );
+  run('ip', '-n', namespace, 'address', 'add', `10.98.${n}.2/24`, 'dev', 'u0');
+  run('ip', '-n', router, 'address', 'add', `10.98.${n}.1/24`, 'dev', `h${n}`);
+  run('ip', '-n', namespace, 'link', 'set', 'u0', 'up');
+  run('ip', '-n', router, 'link', 'set', `h${n}`, 'up');
+  run('ip', '-n', namespace, 'route', 'add', 'default', 'via', `10.98.${n}.1`);
+  const place = `/var/run/netns/${namespace}`;
+  const where = {
+    device: 'weft0',
+    address: '0.0.0.0',
+    port: PORT,
+    deviceNamespace: place,
+    socketNamespace: place,
+  };
+  const datapath = await openNativeDatapath({ ...where, onEvent: () => {}, ...options });
+  const address = `10.32.${n - 1}.1`;
+  run('ip', '-n', namespace, 'address', 'add', `${address}/12`, 'dev', 'weft0');
+  run('ip', '-n', namespace, 'link', 'set', 'weft0', 'mtu', '1420', 'txqueuelen', '30', 'up');
+  return { namespace, datapath, address };
+}
+
+export function sysctl(namespace: string, setting: string): void {
+  inside(namespace, 'sysctl', '-qw', setting);
+}
+
+export function inside(namespace: string, ...command: string[]): string {
+  return run('ip', 'netns', 'exec', namespace, ...command);
+}
+
+/** Sends so many bytes over TCP and resolves with how many arrived before the end of the stream, or before patience ended. */
+export async function transfer(from: PathHost, to: PathHost, bytes: number): Promise<number> {
+  const take = `let n = 0; require('net').createServer((s) => s.on('data', (d) => { n += d.length; }).on('end', () => {
+    console.log(n); process.exit(); })).listen(7100, () => console.log('ready')); setTimeout(() => process.exit(), 15000);`;
+  const give = `const s = require('net').connect(7100, '${to.address}', () => s.end(Buffer.alloc(${bytes}, 7)));
+    s.on('error', () => process.exit(1)); setTimeout(() => process.exit(1), 15000).unref();`;
+  const receiver = spawn('ip', ['netns', 'exec', to.namespace, process.execPath, '-e', take]);
+  await once(receiver.stdout, 'data');
+  const arrived = outputOf(receiver);
+  const sender = spawn('ip', ['netns', 'exec', from.namespace, process.execPath, '-e', give]);
+  await once(sender, 'close');
+  return Number(await arrived);
+}
+
+/** One TCP stream (or what `flags` say) from the first host to the second, as iperf3 saw it. */
+export async function stream(from: PathHost, to: PathHost, ...flags: string[]): Promise<StreamResult> {
+  const server = spawn('ip', ['netns', 'exec', to.namespace, 'iperf3', '-s', '-1', '--forceflush'], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  await once(server.stdout, 'data');
+  const client = spawn('ip', ['netns', 'exec', from.namespace, 'iperf3', '-J', '-c', to.address, ...flags], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  const report = JSON.parse(await outputOf(client));
+  server.kill('SIGKILL');
+  if (report.error !== undefined) throw new Error(`iperf3: ${report.error}`);
+  const { sum_received: received, sum_sent: sent } = report.end;
+  return {
+    bytes: received.bytes,
+    rate: received.bits_per_second,
+    retransmits: sent.retransmits ?? 0,
+    intervals: report.intervals.map((one: { sum: { bytes: number } }) => one.sum.bytes),
+  };
+}
+
+export interface StreamResult {
+  readonly bytes: number;
+  /** Bits per second. */
+  readonly rate: number;
+  readonly retransmits: number;
+  /** Bytes in each reporting interval. */
+  readonly intervals: number[];
+}
+
+async function outputOf(child: ChildProcess): Promise<string> {
+  let text = '';
+  child.stdout?.on('data', (chunk: Buffer) => (text += chunk));
+  await once(child, 'close');
+  return text;
+}
