@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { processIo } from '../../src/cli/io.ts';
+import { createProgram } from '../../src/cli/program.ts';
 import { read, repositoryFiles } from './source.ts';
 
 interface Manifest {
@@ -35,6 +37,16 @@ test('every npm command that a document names exists', () => {
       const [, script, command] = match;
       if (script !== undefined) assert.ok(script in manifest.scripts, `${path}: npm run ${script}`);
       else assert.ok(builtIn.has(command ?? ''), `${path}: npm ${command}`);
+    }
+  }
+});
+
+test('every weft command that a document names exists', () => {
+  const program = createProgram({ ...processIo, out: () => {}, err: () => {} }, async () => {});
+  const commands = new Set(['help', ...program.commands.map((command) => command.name())]);
+  for (const path of repositoryFiles().filter((name) => name.endsWith('.md'))) {
+    for (const match of read(path).matchAll(/(?:^\s*|`)weft ([a-z]+)\b/gm)) {
+      assert.ok(commands.has(match[1] ?? ''), `${path}: ${match[0]}`);
     }
   }
 });
