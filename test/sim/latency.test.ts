@@ -106,13 +106,13 @@ test('a peer that lost its power is noticed by all after three to ten seconds', 
   inside(first + (await measure(() => share(misses) === 1, 20_000)), 3_000, 10_000, 'all to notice');
 });
 
-test('a peer that was killed is noticed by all within two seconds, and back soon after its start', async () => {
+test('a peer that was killed is noticed by all within three seconds, and back soon after its start', async () => {
   const victim = peerOf(2);
   victim.kill();
   const sees = ({ life }: SimulatedPeer) => life?.liveness.isUp(victim.peer) === true;
-  inside(await measure(() => share(sees) === 0, 20_000), 1_000, 2_000, 'missing it');
+  inside(await measure(() => share(sees) === 0, 20_000), 1_000, 3_000, 'missing it');
   await victim.boot();
-  inside(await measure(() => share(sees) === 1 && simulation.agree(), 20_000), 1, 2_000, 'its return');
+  inside(await measure(() => share(sees) === 1 && simulation.agree(), 20_000), 1, 3_000, 'its return');
 });
 
 test('a partition is healed within a second of its first link, and that link comes within two seconds', async () => {
