@@ -8,11 +8,12 @@
 #include "segment.h"
 #include "session.h"
 #include "tun_queue.h"
+#include "udp_train.h"
 
 namespace tuntap {
 
-/// Joins consecutive slices of one packet, which stay where they were received, into one write to the TUN. A slice that is
-/// missing only ends a run: what came before and what comes after are written as packets of their own.
+/// Joins consecutive slices of one packet, or consecutive UDP datagrams of one flow, which stay where they were received, into one write to
+/// the TUN. A slice that is missing only ends a run: what came before and what comes after are written as packets of their own.
 class Joiner {
  public:
   explicit Joiner(TunQueue& tun) : tun_(tun) {}
@@ -25,9 +26,13 @@ class Joiner {
   /// Writes what is pending. False when the kernel refused it.
   bool flush();
   /// True when a slice is pending whose packet goes on in a datagram that has not come yet.
-  bool waiting() const { return count_ > 0; }
+  bool waiting() const { return count_ > 0 && !train_; }
 
  private:
+  bool addWholePartial(const Slice& slice);
+  bool addToTrain(const Slice& slice);
+  bool flushTrain();
+  bool flushSlices();
   bool continues(const Session& session, unsigned lane, const Slice& slice) const;
   bool write(const VnetHeader& vnet, const uint8_t* header, size_t headerLength);
 
@@ -36,6 +41,9 @@ class Joiner {
   unsigned lane_ = 0;
   Slice first_{};
   uint32_t count_ = 0;
+  /// What is pending are datagrams, not slices.
+  bool train_ = false;
+  UdpTrain datagrams_;
   /// [0] the virtio-net header, [1] the packet's headers, then the slices.
   std::array<iovec, 2 + kMaxJoined> parts_{};
 };

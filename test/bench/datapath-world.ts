@@ -40,6 +40,8 @@ export interface Variant {
   readonly txqueuelen: number;
   /** Address the socket is bound to. */
   readonly bind: string;
+  /** For the data path's processes. */
+  readonly environment: Readonly<Record<string, string>>;
 }
 
 const CHILD = join(import.meta.dirname, 'datapath-host.ts');
@@ -152,7 +154,10 @@ async function startPath(variant: Variant, host: Namespace, side: Side): Promise
     without: variant.without,
   };
   const daemon = host.start([process.execPath, CHILD, JSON.stringify(plan)], {
-    environment: variant.binary === undefined ? {} : { TUN_TAP_NAPI_BINARY: variant.binary },
+    environment: {
+      ...variant.environment,
+      ...(variant.binary === undefined ? {} : { TUN_TAP_NAPI_BINARY: variant.binary }),
+    },
   });
   await until('the data path', () => {
     if (!daemon.running()) throw new Error(daemon.output());

@@ -6,7 +6,7 @@
  *
  * Tests: t<n> r<n> TCP streams from container to container and back, h<n> from host to host, ping, loaded (ping beside 4 streams),
  * u<size> the highest rate of UDP packets under 1 % loss and what arrives of a flood (needs WEFT_BENCH_UDP, see below).
- * Settings: binary, without (a+b), queues, mtu, txqueuelen, bind.
+ * Settings: binary, without (a+b), queues, mtu, txqueuelen, bind, env (NAME:value+NAME:value).
  *
  * WEFT_BENCH_UDP names a program: `server ADDRESS PORT`, and `search ADDRESS PORT SIZE` that prints JSON with pps and flood_recv.
  */
@@ -77,6 +77,9 @@ function parseVariant(text: string): Variant {
     mtu: Number(given.mtu ?? 1408),
     txqueuelen: Number(given.txqueuelen ?? 30),
     bind: given.bind ?? '::',
+    environment: Object.fromEntries(
+      given.env?.split('+').map((pair: string) => pair.split(':') as [string, string]) ?? [],
+    ),
   };
 }
 
