@@ -1,7 +1,7 @@
 import type { Invitation, Phase, Started } from '../doors/control.ts';
 import { type Answer, answer, type Context } from './answer.ts';
 import { type Client, createClient } from './client.ts';
-import { CliError, UnreachableError } from './errors.ts';
+import { ApiError, CliError, UnreachableError } from './errors.ts';
 import { clean } from './format.ts';
 import type { Io } from './io.ts';
 import * as render from './render.ts';
@@ -23,13 +23,13 @@ async function begin(context: Context, path: string, body: object): Promise<Begu
     });
   }
   if (running) noteIgnored(context);
-  const launched = running ? {} : await launch(context);
+  const launched: Launched = running ? { started: false } : await launch(context);
   const progress = createProgress(context.io);
   try {
     const result = (await client.postWithProgress(path, body, progress.show)) as Started;
-    return { ...result, started: !running, ...launched };
+    return { ...result, ...launched };
   } catch (error) {
-    if (!running) await client.post('/v1/down', {}).catch(() => undefined);
+    if (launched.started) await client.post('/v1/down', {}).catch(() => undefined);
     throw error;
   } finally {
     progress.clear();
@@ -46,15 +46,14 @@ async function isRunning(client: Client): Promise<boolean> {
   }
 }
 
+type Launched = Pick<Begun, 'started' | 'untilEnd'>;
+
 /** In the foreground, the daemon's end is still to be waited for. */
-async function launch(context: Context): Promise<{ readonly untilEnd?: Promise<number> }> {
-  if (!context.foreground) {
-    await startDaemon(context.daemon);
-    return {};
-  }
+async function launch(context: Context): Promise<Launched> {
+  if (!context.foreground) return { started: await startDaemon(context.daemon) };
   const { listening, ended } = runInForeground(context.daemon);
   await listening;
-  return { untilEnd: ended };
+  return { started: true, untilEnd: ended };
 }
 
 function noteIgnored({ io, daemon }: Context): void {
@@ -79,9 +78,19 @@ export async function up(context: Context, options: { range?: string }): Promise
     '/v1/up',
     options.range === undefined ? {} : { range: options.range },
   );
-  const client = createClient(context.socket);
-  const invitation = begun.created ? ((await client.post('/v1/invite', {})) as Invitation) : null;
+  const invitation = begun.created ? await firstInvitation(context) : null;
   return { ...answer({ ...begun, invitation }, render.renderUp), ...kept(untilEnd) };
+}
+
+/** A mesh is made all the same where nobody can be invited yet, for example on a host without a network. */
+async function firstInvitation({ io, socket }: Context): Promise<Invitation | null> {
+  try {
+    return (await createClient(socket).post('/v1/invite', {})) as Invitation;
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    io.err(`weft: no other host can be invited yet: ${clean(error.message)}\n`);
+    return null;
+  }
 }
 
 export async function join(

@@ -242,7 +242,7 @@ export function renderUp(data: UpData): string {
   if (data.invitation !== null) {
     return `Made a mesh over ${status.mesh?.range}; this host, ${clean(status.nickname)}, is its first peer.\n\n${renderInvitation(data.invitation)}`;
   }
-  const what = data.started ? 'Resumed' : 'Running already';
+  const what = data.created ? 'Made a mesh' : data.started ? 'Resumed' : 'Running already';
   const warnings = renderWarnings(status.warnings);
   return `${what}: ${clean(status.nickname)} in mesh ${renderMesh(status)}.\n\`weft invite\` lets another host in.\n${warnings}`;
 }

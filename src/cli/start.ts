@@ -28,8 +28,14 @@ const UNIT_FOLDERS = [
 /** Next to this file in a checkout and in the built package alike. */
 const DAEMON_MAIN = join(import.meta.dirname, '..', 'daemon', `main${extname(import.meta.filename)}`);
 
-/** Starts the daemon through its unit or in the background; resolves when its socket is up. Rejects with CliError. */
-export async function startDaemon(parts: DaemonParts): Promise<void> {
+/** What `weftd --background` exits with when another start was faster. */
+const ANOTHER_LISTENS = 10;
+
+/**
+ * Starts the daemon through its unit or in the background; resolves when its socket is up, to false when somebody else started it
+ * at the same time. Rejects with CliError.
+ */
+export async function startDaemon(parts: DaemonParts): Promise<boolean> {
   if (parts.system && hasUnit()) {
     if (parts.configured.length > 0) {
       throw new CliError(
@@ -40,13 +46,14 @@ export async function startDaemon(parts: DaemonParts): Promise<void> {
       );
     }
     await runToEnd('systemctl', ['start', UNIT], `see \`systemctl status ${UNIT}\``);
-    return;
+    return true;
   }
-  await runToEnd(
+  const code = await runToEnd(
     process.execPath,
     [parts.main ?? DAEMON_MAIN, '--background', ...parts.flags],
     'see `weft up --help`',
   );
+  return code === 0;
 }
 
 function hasUnit(): boolean {
@@ -54,14 +61,14 @@ function hasUnit(): boolean {
 }
 
 /** The program says what went wrong as weft does: a line, and a line with the remedy. */
-async function runToEnd(program: string, args: readonly string[], remedy: string): Promise<void> {
+async function runToEnd(program: string, args: readonly string[], remedy: string): Promise<number> {
   const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
     said += chunk;
   });
   const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
-  if (code === 0) return;
+  if (code === 0 || code === ANOTHER_LISTENS) return code;
   if (signal !== null) {
     throw new CliError(`the start of the daemon was ended by ${signal}`, {
       remedy: 'run the same command again: nothing is lost',

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, renameSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
+import type { ErrorCode } from '../doors/errors.ts';
 import type { Config } from './options.ts';
 
 /** Descriptor and variable by which a starting daemon tells who started it how that went. */
@@ -13,7 +14,9 @@ const YOUNG_SPACE = '--max-semi-space-size=4';
 const MAX_LOG = 10 << 20;
 
 /** What the daemon says on the descriptor: one JSON line. */
-export type StartReport = { readonly ok: true } | { readonly ok: false; readonly lines: readonly string[] };
+export type StartReport =
+  | { readonly ok: true }
+  | { readonly ok: false; readonly lines: readonly string[]; readonly code?: ErrorCode };
 
 export function logFileOf(config: Config): string {
   return join(config.state, 'weftd.log');

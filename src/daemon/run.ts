@@ -11,6 +11,7 @@ import { reportStart, startInBackground } from './background.ts';
 import { ConfigError, helpText, type Invocation, readConfig } from './config.ts';
 import { createLogger } from './logger.ts';
 import type { Config } from './options.ts';
+import { listensSoon } from './other-start.ts';
 import { acquirePidFile } from './pidfile.ts';
 import { notifyReady } from './systemd.ts';
 import { readVersion } from './version.ts';
@@ -29,6 +30,9 @@ export type OpenDaemon = (parts: {
   readonly clock: Clock;
   readonly log: Log;
 }) => Promise<Daemon>;
+
+/** Exit code of `weftd --background` when this start was not needed. */
+export const ANOTHER_LISTENS = 10;
 
 export interface RunParts {
   /** Path of the file that was started, to start it again in the background. */
@@ -55,7 +59,11 @@ export async function runDaemon(parts: RunParts): Promise<number> {
   if (invocation.background) {
     const argv = parts.argv.filter((argument) => argument !== '--background');
     const report = await startInBackground(parts.main, argv, invocation.config);
-    return report.ok ? 0 : refuse(report.lines);
+    if (report.ok) return 0;
+    // Of two starts at once one wins; for whoever asked, the other is as good.
+    const lost = report.code === 'already-running';
+    if (lost && (await listensSoon(invocation.config.socket, createSystemClock()))) return ANOTHER_LISTENS;
+    return refuse(report.lines);
   }
   return serve(parts.open, invocation.config, invocation.notes);
 }
@@ -97,7 +105,7 @@ async function serve(open: OpenDaemon, config: Config, notes: readonly string[])
     const problem = toProblem(error);
     log.error('weftd cannot start', { code: problem.code, error: describe(error, problem.code) });
     await undoAll(undo, log);
-    reportStart({ ok: false, lines: [problem.detail, problem.remedy] });
+    reportStart({ ok: false, code: problem.code, lines: [problem.detail, problem.remedy] });
     return refuse([problem.detail, problem.remedy]);
   }
   await undoAll(undo, log);

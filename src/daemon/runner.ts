@@ -54,7 +54,6 @@ export function createRunner(parts: RunnerParts): Runner {
   let network: Network | undefined;
   const abort = new AbortController();
   let under: Promise<unknown> = Promise.resolve();
-  let resuming: Promise<unknown> | undefined;
 
   const isMember = () => held.membership.get()?.phase === 'member';
 
@@ -80,6 +79,12 @@ export function createRunner(parts: RunnerParts): Runner {
     }
   }
 
+  /** Who asks for a start during another waits for that one, and tries again when it fails. */
+  async function settled(): Promise<void> {
+    do await under;
+    while (phases.get().state === 'starting');
+  }
+
   async function bringUp(fresh: boolean): Promise<void> {
     const { keeper, identity, membership: state } = held;
     const progress = (text: string) => phases.enter('starting', text);
@@ -102,7 +107,7 @@ export function createRunner(parts: RunnerParts): Runner {
   }
 
   async function found({ range }: FoundRequest): Promise<boolean> {
-    await resuming;
+    await settled();
     if (isMember()) {
       requireSameRange(range);
       if (network === undefined) await starting('taking up the mesh', () => bringUp(false));
@@ -127,7 +132,7 @@ export function createRunner(parts: RunnerParts): Runner {
 
   async function join(request: JoinRequest): Promise<boolean> {
     const token = readToken(request.token);
-    await resuming;
+    await settled();
     if (isMember()) {
       if (held.membership.get()?.genesis.mesh !== token.mesh) throw new ControlError('other-mesh');
       if (network === undefined) await starting('taking up the mesh', () => bringUp(false));
@@ -197,10 +202,7 @@ export function createRunner(parts: RunnerParts): Runner {
     join,
     async resume() {
       if (!isMember()) return;
-      const task = starting('taking up the mesh', () => bringUp(false));
-      // Who asks for a start meanwhile waits for this one, and tries again when it fails.
-      resuming = task.catch(() => undefined);
-      await task;
+      await starting('taking up the mesh', () => bringUp(false));
     },
     async down() {
       const detached = network?.endpoints.list().length ?? 0;
