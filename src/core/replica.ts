@@ -76,7 +76,7 @@ export const REPLICA_LIMITS: ReplicaLimits = {
   authors: 16_384,
   entries: 65_536,
   authorBytes: 16 << 20,
-  totalBytes: 512 << 20,
+  totalBytes: 128 << 20,
 };
 
 /** Parts of a vector have 18 bytes an author. */
