@@ -59,9 +59,11 @@ constexpr size_t kMaxJoined = 128;
 constexpr int kReceiveBufferBytes = 8 * 1024 * 1024;
 constexpr int kSendBufferBytes = 2 * 1024 * 1024;
 
-/// A full socket queue holds the sending thread back for this long before packets are dropped, so that the TUN's own queue, which
-/// is short, drops early instead.
-constexpr int kSendTimeoutMicroseconds = 50'000;
+/// One peer behind a slow device could fill the socket's queue for all. After so many refusals one of them is held for a while to a
+/// part of the queue, so that the others find room; a TCP stream slows down long before.
+constexpr unsigned kRefusalsToHold = 8;
+constexpr int64_t kHoldTime = 1'000'000'000;
+constexpr int heldShare(int queueBytes) { return queueBytes / 4 * 3; }
 
 /// Events that the other side of the wire can cause at will.
 constexpr int64_t kKeyWantedInterval = 1'000'000'000;

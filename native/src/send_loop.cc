@@ -72,6 +72,7 @@ void SendLoop::toPeer(Peer& peer, uint8_t* packet, const Ipv4Header& ip, const V
   }
   const Way way{peer, *session, peer.endpoint.load(), static_cast<uint8_t>(packet[1] & parts_.tosMask)};
   if (!way.to.known()) return counters_.droppedOf(peer.slot, Drop::txNoKey);
+  if (held(peer)) return counters_.droppedOf(peer.slot, Drop::txQueue);
   if (vnet.gsoType == kGsoNone) return forwardWhole(way, packet, ip, vnet);
 
   const auto plan =
@@ -155,7 +156,10 @@ void SendLoop::flush() {
   if (runs.empty()) return;
   parts_.udp.send(runs);
   for (const Run& run : runs) {
-    if (run.refused != 0) counters_.droppedOf(run.slot, Drop::txQueue, run.refused);
+    if (run.refused != 0) {
+      counters_.droppedOf(run.slot, Drop::txQueue, run.refused);
+      noteRefusal(run.slot);
+    }
     // Sizes within a run are equal but for the last, so a part of a run is counted by its share.
     if (run.refused < run.datagrams) {
       const uint64_t sent = run.innerPackets - run.refused;
@@ -163,6 +167,19 @@ void SendLoop::flush() {
     }
   }
   batch_.begin(parts_.udp.features().segmentation);
+}
+
+void SendLoop::noteRefusal(unsigned slot) {
+  Peer* peer = parts_.tables.peer(slot);
+  if (peer == nullptr || peer->refusals.fetch_add(1, std::memory_order_relaxed) + 1 < kRefusalsToHold) return;
+  peer->refusals.store(0, std::memory_order_relaxed);
+  peer->heldUntil.store(coarseNow() + kHoldTime, std::memory_order_relaxed);
+}
+
+/// Before anything is sealed for it: a packet that will not find room should cost little.
+bool SendLoop::held(const Peer& peer) const {
+  const int64_t until = peer.heldUntil.load(std::memory_order_relaxed);
+  return until != 0 && coarseNow() < until && parts_.udp.crowded();
 }
 
 void SendLoop::waitForPackets() {

@@ -39,6 +39,8 @@ class SendLoop {
   void toPeer(Peer& peer, uint8_t* packet, const Ipv4Header& ip, const VnetHeader& vnet);
   bool seal(const Way& way, DatagramType type, const uint8_t* plain, size_t length, size_t innerBytes);
   void flush();
+  void noteRefusal(unsigned slot);
+  bool held(const Peer& peer) const;
   void waitForPackets();
 
   /// In front of a packet: the virtio-net header when it is read, the description when it is sealed.

@@ -2,9 +2,10 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <linux/sockios.h>
 #include <netinet/udp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 
 #include <algorithm>
 #include <array>
@@ -73,8 +74,8 @@ OpenError UdpSocket::open(const std::string& address, uint16_t port, bool shared
   if (shared && !set(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1)) return {"udp-socket", errno};
   setBuffer(fd.get(), SO_RCVBUFFORCE, SO_RCVBUF, kReceiveBufferBytes);
   setBuffer(fd.get(), SO_SNDBUFFORCE, SO_SNDBUF, kSendBufferBytes);
-  const timeval patience{0, kSendTimeoutMicroseconds};
-  setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+  socklen_t queueLength = sizeof queueBytes_;
+  if (getsockopt(fd.get(), SOL_SOCKET, SO_SNDBUF, &queueBytes_, &queueLength) != 0) return {"udp-socket", errno};
 
   // IPv4: routers may fragment what is larger than their next wire, because one that drops it silently would be a black hole for every
   // full packet; slow beats that. A local wire that is too small refuses runs, which then leave one by one. IPv6 routers never fragment.
@@ -111,7 +112,7 @@ void UdpSocket::send(std::span<Run> runs) {
   }
 
   for (size_t done = 0; done < runs.size();) {
-    const int sent = sendmmsg(fd_.get(), &messages[done], static_cast<unsigned>(runs.size() - done), 0);
+    const int sent = sendmmsg(fd_.get(), &messages[done], static_cast<unsigned>(runs.size() - done), MSG_DONTWAIT);
     if (sent > 0) {
       done += static_cast<size_t>(sent);
       continue;
@@ -138,7 +139,7 @@ uint16_t UdpSocket::sendSingly(const Run& run) {
     describe(one, message, part, control);
     ssize_t sent;
     do {
-      sent = sendmsg(fd_.get(), &message, 0);
+      sent = sendmsg(fd_.get(), &message, MSG_DONTWAIT);
     } while (sent < 0 && errno == EINTR);
     if (sent < 0) ++refused;
   }
@@ -147,6 +148,11 @@ uint16_t UdpSocket::sendSingly(const Run& run) {
 
 bool UdpSocket::sendNow(const uint8_t* data, size_t length, const Endpoint& to) const {
   return sendto(fd_.get(), data, length, MSG_DONTWAIT, to.address(), to.length) >= 0;
+}
+
+bool UdpSocket::crowded() const {
+  int waiting = 0;
+  return ioctl(fd_.get(), SIOCOUTQ, &waiting) == 0 && waiting > heldShare(queueBytes_);
 }
 
 void UdpSocket::shutdown() { ::shutdown(fd_.get(), SHUT_RDWR); }

@@ -42,10 +42,13 @@ class UdpSocket {
   /// `address` is IPv4 or IPv6 text; `::` takes both families, and only IPv4 on a host without IPv6. `port` 0 takes any.
   OpenError open(const std::string& address, uint16_t port, bool shared, UdpFeatures wanted);
 
-  /// Sends the runs in order; at most kMaxRuns. Waits a little when the socket's queue is full.
+  /// Sends the runs in order; at most kMaxRuns. Drops when the socket's queue is full: waiting would stop the packets of all peers.
   void send(std::span<Run> runs);
   /// Sends one datagram or drops it; for the event loop, which must not wait.
   bool sendNow(const uint8_t* data, size_t length, const Endpoint& to) const;
+
+  /// True when the queue has no room for peers that have filled it before.
+  bool crowded() const;
 
   int fd() const { return fd_.get(); }
   int family() const { return family_; }
@@ -61,6 +64,7 @@ class UdpSocket {
   int family_ = 0;
   uint16_t port_ = 0;
   bool coalescing_ = false;
+  int queueBytes_ = 0;
   std::atomic<bool> segmentation_{false};
 };
 

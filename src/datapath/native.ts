@@ -47,6 +47,7 @@ export type OptionalPart =
   | 'ipsecMb';
 
 export interface NativeDatapath extends Datapath {
+  /** What is in use now: runs are given up when a device turns out not to take them. */
   readonly features: DatapathFeatures;
 }
 
@@ -104,11 +105,15 @@ function openAddon(
 }
 
 function wrap(native: AddonDatapath, counters: SharedCounters): NativeDatapath {
-  const { port, features } = native;
+  const { port } = native;
+  let { features } = native;
   let closing: Promise<void> | undefined;
   return {
     port,
-    features,
+    get features() {
+      if (closing === undefined) features = native.features;
+      return features;
+    },
     setPeer(slot, endpoint) {
       checkSlot(slot);
       if (endpoint) checkEndpoint(endpoint, (text) => isIP(text) !== 0);

@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { afterEach, describe, test } from 'node:test';
+import { missing, run, until } from './datapath-native-rig.ts';
+import { inside, openPath, type Path, type PathHost, stream, transfer } from './datapath-path.ts';
+import { drops } from './datapath-rig.ts';
+
+/** Full load, changes in the middle of it, and neighbours that take more than their share; see the drawing in datapath-path.ts. */
+
+const MEGABYTE = 1 << 20;
+const withoutStrace =
+  spawnSync('strace', ['-V']).status === 0 ? false : 'needs strace to stage errors of the kernel';
+const REKEY_INTERVAL = 200;
+const dropsOf = (host: PathHost) => drops(host as unknown as Parameters<typeof drops>[0]);
+const BY_KEY = ['txNoKey', 'txExhausted', 'rxNoKey', 'rxForged', 'rxReplayed', 'rxInner', 'rxMalformed'];
+
+describe('datapath: under pressure', { skip: missing() ?? false }, () => {
+  let path: Path | undefined;
+  afterEach(async () => {
+    await path?.end();
+    path = undefined;
+  });
+
+  async function open(...parts: Parameters<typeof openPath>): Promise<readonly [PathHost, PathHost, Path]> {
+    path = await openPath(...parts);
+    const [one, two] = path.hosts;
+    assert.ok(one && two);
+    return [one, two, path];
+  }
+
+  for (const queues of [1, 2])
+    test(`keys that change five times a second cost no packet and no pause, with queues: ${queues}`, async () => {
+      const [one, two, { rekey }] = await open(2, { queues });
+      let epoch = 1;
+      const timer = setInterval(() => rekey(2, ++epoch), REKEY_INTERVAL);
+      const result = await stream(one, two, '-t', '3', '-i', '0.5', '-P', `${queues}`).finally(() =>
+        clearInterval(timer),
+      );
+      assert.ok(epoch > 8, `${epoch} keys`);
+      for (const host of [one, two]) {
+        const found = Object.entries(dropsOf(host)).filter(([reason]) => BY_KEY.includes(reason));
+        assert.deepEqual(found, []);
+      }
+      const usual = result.bytes / result.intervals.length;
+      assert.ok(
+        result.intervals.every((bytes) => bytes > usual / 10),
+        `bytes in each half second: ${result.intervals}`,
+      );
+    });
+
+  test('a device that computes no checksums carries runs or has them cut, and nothing is lost', async () => {
+    const [one, two] = await open(2);
+    inside(one.namespace, 'ethtool', '-K', 'u0', 'tx', 'off');
+    assert.equal(await transfer(one, two, MEGABYTE), MEGABYTE);
+    assert.equal(await transfer(two, one, MEGABYTE), MEGABYTE);
+    assert.deepEqual([dropsOf(one), dropsOf(two)], [{}, {}]);
+  });
+
+  // Kernels since 6.11 fill in the checksums themselves: what older ones say can only be staged.
+  for (const [error, keepsRuns] of [
+    ['EIO', false],
+    ['EINVAL', true],
+    ['EMSGSIZE', true],
+    ['ENOBUFS', true],
+  ] as const)
+    test(`when the kernel answers a run with ${error}, the path goes on`, {
+      skip: withoutStrace,
+    }, async () => {
+      const [one, two] = await open(2);
+      const tracer = spawn('strace', [
+        '-f',
+        '-qq',
+        '-o',
+        '/dev/null',
+        '-p',
+        `${process.pid}`,
+        '-e',
+        'trace=sendmmsg',
+        '-e',
+        `inject=sendmmsg:error=${error}:when=10+7`,
+      ]);
+      await until(() => /TracerPid:\s+[1-9]/.test(readFileSync('/proc/self/status', 'utf8')));
+      assert.equal(await transfer(one, two, MEGABYTE), MEGABYTE);
+      tracer.kill('SIGINT');
+      await once(tracer, 'close');
+      assert.equal(one.datapath.features.udpSegmentation, keepsRuns);
+      if (error === 'ENOBUFS') assert.ok((dropsOf(one).txQueue ?? 0) > 0, 'what was refused is counted');
+    });
+
+  const SIEGES = {
+    'a peer behind a slow wire': ({ router }: Path) => {
+      const slow = ['tbf', 'rate', '5mbit', 'burst', '64kb', 'limit', '64kb'];
+      run('tc', '-n', router, 'qdisc', 'add', 'dev', 'h3', 'root', ...slow);
+    },
+    'a peer behind a slow device of this host': ({ router }: Path, one: PathHost) => {
+      const ends = ['u1', 'netns', one.namespace, 'type', 'veth', 'peer', 'name', 'h1b', 'netns', router];
+      run('ip', 'link', 'add', ...ends);
+      run('ip', '-n', one.namespace, 'address', 'add', '10.97.1.2/24', 'dev', 'u1');
+      run('ip', '-n', router, 'address', 'add', '10.97.1.1/24', 'dev', 'h1b');
+      run('ip', '-n', one.namespace, 'link', 'set', 'u1', 'up');
+      run('ip', '-n', router, 'link', 'set', 'h1b', 'up');
+      run('ip', '-n', one.namespace, 'route', 'add', '10.98.3.0/24', 'via', '10.97.1.1');
+      // A queue that holds more than the socket may: it is the socket that is full.
+      const slow = ['tbf', 'rate', '5mbit', 'burst', '64kb', 'limit', '20mb'];
+      run('tc', '-n', one.namespace, 'qdisc', 'add', 'dev', 'u1', 'root', ...slow);
+    },
+    'a peer that is not there': ({ router }: Path) => {
+      run('ip', '-n', router, 'link', 'set', 'h3', 'down');
+    },
+  } as const;
+  for (const [whom, prepare] of Object.entries(SIEGES))
+    test(`a flood to ${whom} leaves another peer its rate, and no memory is taken for it`, async () => {
+      const [one, two, whole] = await open(3);
+      const three = whole.hosts[2] as PathHost;
+      prepare(whole, one);
+      const paced = ['-t', '2', '-b', '50M'];
+      const alone = await stream(one, two, ...paced);
+      const before = residentBytes();
+      const flood = spawn('ip', [
+        'netns',
+        'exec',
+        one.namespace,
+        process.execPath,
+        '-e',
+        FLOOD,
+        three.address,
+      ]);
+      const besieged = await stream(one, two, ...paced).finally(() => flood.kill('SIGKILL'));
+      assert.ok(besieged.rate > 0.8 * alone.rate, `${alone.rate} alone, ${besieged.rate} besieged`);
+      assert.ok(residentBytes() - before < 16 << 20, `grew by ${residentBytes() - before} bytes`);
+    });
+});
+
+/** Datagrams of 1,300 bytes, a few thousand a second: ten times what the slow wire carries. */
+const FLOOD = `const s = require('dgram').createSocket('udp4'); s.on('error', () => {}); s.connect(9, process.argv[1], () =>
+  setInterval(() => { for (let i = 0; i < 25; i++) s.send(Buffer.alloc(1300), () => {}); }, 5));`;
+
+function residentBytes(): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]) * 1024;
+}
