@@ -3,11 +3,12 @@
  *
  *   node test/run.ts                        all suites
  *   node test/run.ts unit test/sim/x.test.ts   these folders or files only
- *   node test/run.ts --fuzz [--seconds 60]  the fuzz suite again and again with fresh seeds
+ *   node test/run.ts --fuzz [--seconds 60]  the fuzz suite again and again with fresh seeds, then each native target as long
  *
  * Suites that only compute share the cores. Whatever needs the machine itself (namespaces, TUN, the lab) runs one file at a
  * time afterwards, so that no test measures another one's load.
  */
+import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
@@ -139,6 +140,12 @@ function rootCount(event: Event): { name: string; value: number } | undefined {
   return match ? { name: String(match[1]), value: Number(match[2]) } : undefined;
 }
 
+/** The targets of the native half, one after the other, each for so many seconds. */
+function fuzzNative(seconds: number): void {
+  const script = join(ROOT, 'native/fuzz/run.sh');
+  if (spawnSync('sh', [script, `${seconds}`], { stdio: 'inherit' }).status !== 0) process.exitCode = 1;
+}
+
 /** Rounds of the fuzz suite until the time is over; every round draws new seeds, which fast-check prints on failure. */
 async function fuzz(seconds: number): Promise<void> {
   if (!(seconds > 0)) throw new Error('--seconds takes a positive number');
@@ -148,6 +155,7 @@ async function fuzz(seconds: number): Promise<void> {
     await report(shared, alone);
     rounds += 1;
   }
+  if (process.exitCode === 0) fuzzNative(Math.ceil(seconds));
   console.log(
     `fuzz: ${rounds} rounds of ${shared.length + alone.length} files, ${process.exitCode === 0 ? 'no' : 'a'} failure`,
   );

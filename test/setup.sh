@@ -88,7 +88,7 @@ install_packages() {
 
 # command:package
 tools="ip:iproute2 nft:nftables nsenter:util-linux g++:g++ make:make python3:python3"
-[ "$purpose" = host ] || tools="$tools ping:iputils-ping iperf3:iperf3 tcpdump:tcpdump sysctl:procps ethtool:ethtool"
+[ "$purpose" = host ] || tools="$tools ping:iputils-ping iperf3:iperf3 tcpdump:tcpdump sysctl:procps ethtool:ethtool strace:strace"
 [ "$purpose" = bench ] && tools="$tools wireguard-go:wireguard-go wg:wireguard-tools"
 
 missing_packages() {

@@ -4,6 +4,7 @@
 #include <cstring>
 #include <memory>
 
+#include "../src/ecn.h"
 #include "../src/segment.h"
 
 namespace {
@@ -22,10 +23,25 @@ void checkDatagram(const uint8_t* data, size_t length) {
   require(length >= kOverheadBytes && std::memcmp(again, data, kHeaderBytes) == 0);
 }
 
+/// Whatever the two code points are, a right checksum stays right and nothing but the code point changes.
+void checkEcn(const uint8_t* packet, const Ipv4Header& ip) {
+  for (uint8_t outer = kEcnNone; outer <= kEcnCe; ++outer) {
+    uint8_t header[60];
+    std::memcpy(header, packet, ip.headerLength);
+    writeIpv4Checksum(header, ip.headerLength);
+    const bool kept = mergeEcn(header, outer);
+    require(kept || (outer == kEcnCe && (packet[1] & kEcnMask) == kEcnNone));
+    require(checksumFold(checksumAdd(0, header, ip.headerLength)) == 0xffff);
+    require(header[0] == packet[0] && (header[1] & ~kEcnMask) == (packet[1] & ~kEcnMask));
+    require(std::memcmp(header + 12, packet + 12, ip.headerLength - 12u) == 0);
+  }
+}
+
 void checkPacket(const uint8_t* data, size_t length) {
   Ipv4Header ip;
   if (parseIp(data, length, ip) != IpVerdict::ipv4) return;
   require(ip.headerLength >= 20 && ip.headerLength <= ip.totalLength && ip.totalLength <= length);
+  checkEcn(data, ip);
   for (const uint8_t type : {kGsoTcp4, kGsoUdp, static_cast<uint8_t>(kGsoTcp4 | kGsoEcn), uint8_t{4}}) {
     const auto plan = planSlices(data, ip.totalLength, ip, type, kVnetNeedsCsum, 1 + data[1] * 8u, ip.headerLength,
                                  ip.protocol == kProtocolTcp ? 16 : 6);

@@ -1,0 +1,38 @@
+/**
+ * Seeds for the fuzz targets, made from the models that the tests use: node native/fuzz/corpus.mts FOLDER. The first byte chooses the
+ * decoder, as in datagram.cc.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { ip } from '../../test/contract/datapath-rig.ts';
+import { sliceBodies } from '../../test/contract/datapath-slices.ts';
+import { drawFrame, drawFrom, VNET } from '../../test/fuzz/packets.ts';
+
+const [DATAGRAM, PACKET, SLICE] = [0, 1, 2];
+const PACKETS = 60;
+/** What the targets are given at most. */
+const MOST = 1_999;
+
+const folder = process.argv[2];
+if (folder === undefined) throw new Error('usage: node native/fuzz/corpus.mts FOLDER');
+mkdirSync(folder, { recursive: true });
+
+const between = { source: ip('10.32.1.7'), destination: ip('10.32.0.5') };
+const draw = drawFrom(1);
+const write = (decoder: number, name: string, body: Uint8Array): void =>
+  writeFileSync(join(folder, name), Buffer.concat([Buffer.of(decoder), body]).subarray(0, MOST));
+
+for (const type of [1, 2])
+  for (const lane of [0, 4]) {
+    const datagram = Buffer.alloc(32 + 20 * type, 0x5a);
+    datagram.set([type, lane, 0, 0]);
+    write(DATAGRAM, `datagram-${type}-${lane}`, datagram);
+  }
+for (let n = 0; n < PACKETS; n++) write(PACKET, `packet-${n}`, drawFrame(draw, between).subarray(VNET));
+for (const protocol of ['tcp', 'udp'] as const)
+  for (const options of protocol === 'tcp' ? [0, 12, 40] : [0])
+    for (const [n, body] of sliceBodies(
+      { protocol, ...between, size: 3_100, segment: 1_000, options },
+      7,
+    ).entries())
+      write(SLICE, `slice-${protocol}-${options}-${n}`, body);
