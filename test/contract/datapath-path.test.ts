@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import { missing, run } from './datapath-native-rig.ts';
-import { inside, openPath, type Path, type PathHost, stream, sysctl, transfer } from './datapath-path.ts';
+import { inside, openPath, type Path, type PathHost, sysctl, transfer } from './datapath-path.ts';
 import { drops } from './datapath-rig.ts';
 
 /** What wires do to a data path, with real kernels at both ends; see the drawing in datapath-path.ts. */
@@ -53,15 +53,40 @@ describe('datapath: real paths', { skip: missing() ?? false }, () => {
       'add table ip marks; add chain ip marks way { type filter hook forward priority 0; }',
     );
     const rule =
-      'add rule ip marks way udp dport 6783 ip ecn != not-ect numgen inc mod 4 0 counter ip ecn set ce';
+      'add rule ip marks way udp dport 6783 ip ecn != not-ect numgen inc mod 16 0 counter ip ecn set ce';
     inside(router, 'nft', rule);
-    const { bytes } = await stream(one, two, '-t', '1');
-    assert.ok(bytes > MEGABYTE);
+    assert.equal(await transfer(one, two, 4 * MEGABYTE), 4 * MEGABYTE);
     const marked = Number(/packets (\d+)/.exec(inside(router, 'nft', 'list', 'table', 'ip', 'marks'))?.[1]);
     const seen = congestionSeen(two);
     assert.ok(marked > 0 && seen > 0, `${marked} runs were marked, ${seen} packets were seen so`);
     assert.deepEqual(dropsOf(two), {});
   });
+
+  test('a mark on a packet whose sender knows no ECN drops it, and the drop is counted', async () => {
+    const [one, two, { router }] = await open(2);
+    inside(
+      router,
+      'nft',
+      'add table ip marks; add chain ip marks way { type filter hook forward priority 0; }',
+    );
+    inside(router, 'nft', 'add rule ip marks way ip daddr 10.98.2.2 udp dport 6783 ip ecn set ce');
+    assert.match(ping(one, two, 100), / 100% packet loss/);
+    assert.deepEqual(dropsOf(two), { rxInner: 2 });
+  });
+
+  for (const copyDscp of [false, true])
+    test(`the wire ${copyDscp ? 'sees what kind of traffic it is when that is asked for' : 'does not see what kind of traffic it is'}`, async () => {
+      const [one, two, { router }] = await open(2, { copyDscp });
+      inside(
+        router,
+        'nft',
+        'add table ip kinds; add chain ip kinds way { type filter hook forward priority 0; }',
+      );
+      inside(router, 'nft', 'add rule ip kinds way udp dport 6783 ip dscp ef counter');
+      inside(one.namespace, 'ping', '-q', '-c', '3', '-i', '0.02', '-Q', '0xb8', two.address);
+      const counted = /packets (\d+)/.exec(inside(router, 'nft', 'list', 'table', 'ip', 'kinds'))?.[1];
+      assert.equal(counted, copyDscp ? '6' : '0');
+    });
 });
 
 function ping(from: PathHost, to: PathHost, size: number): string {
