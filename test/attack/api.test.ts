@@ -10,6 +10,7 @@ import { createRoutes, type Route } from '../../src/doors/api/routes.ts';
 import { createApi } from '../../src/doors/api/server.ts';
 import { createMemoryControl } from '../../src/doors/memory-control.ts';
 import { openApi, request } from '../contract/support/open-api.ts';
+import { AS_NOBODY } from '../lab/nobody.ts';
 
 /** Attacks 13, 26 and 28: the local API as a stranger, a browser and a fuzzer see it. */
 
@@ -32,11 +33,8 @@ test('another user cannot open the socket', {
   t.after(api.close);
   const script = `require('node:net').connect(${JSON.stringify(api.socketPath)}).on('connect', () => process.exit(0)).on('error', (e) => { console.log(e.code); process.exit(7); })`;
   spawnSync('chmod', ['0711', api.folder]);
-  const { status, stdout } = spawnSync(process.execPath, ['-e', script], {
-    uid: 65_534,
-    gid: 65_534,
-    encoding: 'utf8',
-  });
+  const [command = '', ...args] = [...AS_NOBODY, process.execPath, '-e', script];
+  const { status, stdout } = spawnSync(command, args, { encoding: 'utf8' });
   assert.deepEqual([status, stdout.trim()], [7, 'EACCES']);
 });
 

@@ -7,6 +7,7 @@ import { delimiter, join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import type { EndpointId } from '../../src/core/ids.ts';
 import { createLinuxHost } from '../../src/host/linux.ts';
+import { AS_NOBODY } from '../lab/nobody.ts';
 import { silentLog } from './log.ts';
 import { createNamespaces, type Namespaces, needsRoot } from './namespaces.ts';
 import { snapshot } from './snapshot.ts';
@@ -93,15 +94,11 @@ exit $status
     const script = `
       import { createLinuxHost } from '${new URL('../../src/host/linux.ts', import.meta.url).pathname}';
       const log = { info() {} };
-      process.setgid(65534);
-      process.setuid(65534);
       const host = createLinuxHost({ stateDirectory: '/tmp', log });
       await host.prepare(${JSON.stringify(MESH)}).catch((error) => console.log(error.code, error.message));
     `;
-    const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
-      uid: 65_534,
-      gid: 65_534,
-    });
+    const [command = '', ...args] = [...AS_NOBODY, process.execPath, '--input-type=module', '-e', script];
+    const child = spawn(command, args);
     let output = '';
     child.stdout.on('data', (chunk: Buffer) => {
       output += chunk;

@@ -5,6 +5,7 @@ import type { LabHost } from '../lab/host.ts';
 import { WEFT } from '../lab/host.ts';
 import { converged } from '../lab/mesh.ts';
 import type { Namespace } from '../lab/namespace.ts';
+import { AS_NOBODY } from '../lab/nobody.ts';
 import { difference, snapshot } from '../lab/snapshot.ts';
 import { addressOf, reaches } from '../lab/traffic.ts';
 import { until } from '../lab/wait.ts';
@@ -118,13 +119,7 @@ story('whoever is not root is told to be', { hosts: 1 }, async (lab) => {
   const host = lab.host(1);
   await chmod(lab.folder, 0o755);
   await host.run(['chown', 'nobody', `${lab.folder}/${host.name}`]);
-  await refusedUntouched(host, ['up'], /root/, /root/, [
-    'setpriv',
-    '--reuid',
-    'nobody',
-    '--clear-groups',
-    '--',
-  ]);
+  await refusedUntouched(host, ['up'], /root/, /root/, AS_NOBODY);
 });
 
 story(
