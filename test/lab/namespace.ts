@@ -65,6 +65,7 @@ async function useCubic(path: string): Promise<void> {
     before=$(sysctl -n $allowed)
     case " $before " in *" cubic "*) ;; *)
     trap 'sysctl -qw $allowed="$before"' EXIT
+    trap 'exit 1' HUP INT TERM
     sysctl -qw $allowed="$(sysctl -n net.ipv4.tcp_available_congestion_control)" ;; esac
     ip netns exec "$0" sysctl -qw net.ipv4.tcp_congestion_control=cubic`;
   await execute(['flock', '/run/lock/weft-lab-congestion', 'sh', '-c', script, path], { check: false });
