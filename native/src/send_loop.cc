@@ -29,6 +29,7 @@ bool SendLoop::fillBatch() {
     const ssize_t got = parts_.tun.read(packet - sizeof vnet, sizeof vnet + 65'536);
     if (got < 0) {
       if (errno == EINTR) continue;
+      waiting_.emptied();
       if (errno != EAGAIN) {
         broken_ = true;
         parts_.events.fail(EventBox::Failure::device, errno);
@@ -109,7 +110,10 @@ void SendLoop::forwardSlices(const Way& way, uint8_t* packet, const SlicePlan& p
                  plan.headerLength,
                  0,
                  nextSuperId_++};
-  for (uint32_t i = 0; i < plan.count; ++i) {
+  const bool tcp = vnet.gsoType != kGsoUdp;
+  const uint32_t lost = tcp && waiting_.leave(plan.payload) ? 1 : 0;
+  if (lost != 0) counters_.droppedOf(way.peer.slot, Drop::txQueue, lost);
+  for (uint32_t i = lost; i < plan.count; ++i) {
     const uint32_t slice = plan.sliceBytes(i);
     uint8_t* plain = packet + static_cast<size_t>(i) * plan.gsoSize - kDescBytes;
     std::memcpy(plain + kDescBytes, header, plan.headerLength);

@@ -7,6 +7,7 @@
 #include "parts.h"
 #include "segment.h"
 #include "send_batch.h"
+#include "standing_queue.h"
 
 namespace tuntap {
 
@@ -53,6 +54,7 @@ class SendLoop {
   bool broken_ = false;
   uint16_t nextSuperId_ = 0;
   SendBatch batch_;
+  StandingQueue waiting_;
   alignas(kCacheLine) std::array<uint8_t, kHeadroom + 65'536 + 64> buffer_{};
 };
 

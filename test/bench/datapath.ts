@@ -75,7 +75,7 @@ function parseVariant(text: string): Variant {
     without: (given.without?.split('+') ?? []) as OptionalPart[],
     queues: Number(given.queues ?? 1),
     mtu: Number(given.mtu ?? 1408),
-    txqueuelen: Number(given.txqueuelen ?? 30),
+    txqueuelen: Number(given.txqueuelen ?? 500),
     bind: given.bind ?? '::',
     environment: Object.fromEntries(
       given.env?.split('+').map((pair: string) => pair.split(':') as [string, string]) ?? [],

@@ -124,7 +124,7 @@ async function openHost(
   const datapath = await openNativeDatapath({ ...where, onEvent: () => {}, ...options });
   const address = `10.32.${n - 1}.1`;
   run('ip', '-n', namespace, 'address', 'add', `${address}/12`, 'dev', 'weft0');
-  run('ip', '-n', namespace, 'link', 'set', 'weft0', 'mtu', '1420', 'txqueuelen', '30', 'up');
+  run('ip', '-n', namespace, 'link', 'set', 'weft0', 'mtu', '1420', 'txqueuelen', '500', 'up');
   return { namespace, datapath, address };
 }
 
