@@ -99,8 +99,11 @@ export function sysctlsFor(
   return new Map(Object.entries(values).map(([key, value]) => [key.replace('@', link), value]));
 }
 
-/** A TUN packet may hold 64 KiB: more than these, and a full queue is a long wait (30: 1 ms under load; 500: 8 ms). */
-const QUEUE = 30;
+/**
+ * Packets that wait for the data path. Small ones come in bursts of hundreds; what large ones may wait is bounded by the data path itself,
+ * which lets a queue that only stands lose a segment (native/src/standing_queue.h).
+ */
+const QUEUE = 500;
 
 /**
  * Makes the TUN device persistent, or adopts ours. `vnet_hdr` and one queue: as the data path opens it. `owner` is the user id that

@@ -85,7 +85,7 @@ describe('what Weft leaves on a machine', { skip: needsRoot }, () => {
     const { type, pi, vnet_hdr, multi_queue, persist } = link.linkinfo.info_data;
     assert.deepEqual(
       { type, pi, vnet_hdr, multi_queue, persist, mtu: link.mtu, queue: link.txqlen },
-      { type: 'tun', pi: false, vnet_hdr: true, multi_queue: false, persist: true, mtu: 1400, queue: 30 },
+      { type: 'tun', pi: false, vnet_hdr: true, multi_queue: false, persist: true, mtu: 1400, queue: 500 },
     );
   });
 
