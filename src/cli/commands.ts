@@ -1,4 +1,4 @@
-import type { EndpointStatus, Invitation, PeerStatus, Status, Stopped } from '../doors/control.ts';
+import type { Cleaned, EndpointStatus, Invitation, PeerStatus, Status, Stopped } from '../doors/control.ts';
 import { type Answer, answer, type Context } from './answer.ts';
 import { createClient } from './client.ts';
 import { ApiError, EXIT, UnreachableError } from './errors.ts';
@@ -11,9 +11,17 @@ export async function invite({ socket }: Context, options: { ttl?: number; uses?
   return answer(data, render.renderInvitation);
 }
 
-export async function down({ socket }: Context): Promise<Answer> {
-  const data = (await createClient(socket).post('/v1/down', {})) as Stopped;
-  return answer(data, render.renderDown);
+/** Where no daemon lives, what a killed one has left is taken away: the machine is as it was either way. */
+export async function down({ socket, daemon }: Context): Promise<Answer> {
+  try {
+    const data = (await createClient(socket).post('/v1/down', {})) as Stopped;
+    return answer(data, render.renderDown);
+  } catch (error) {
+    if (!(error instanceof UnreachableError && error.absent)) throw error;
+  }
+  const { cleanMachine } = await import('./start.ts');
+  const cleaned: Cleaned = await cleanMachine(daemon);
+  return answer(cleaned, render.renderCleaned);
 }
 
 export async function status({ socket }: Context, section: Section | undefined): Promise<Answer> {

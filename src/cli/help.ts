@@ -34,7 +34,8 @@ Examples:
   weft down
 
 Detaches every endpoint, removes links, routes and rules, and leaves the machine as it was. Keys and addresses
-stay in the state folder: \`weft up\` brings them back.`,
+stay in the state folder: \`weft up\` brings them back. Where the daemon was killed, what it left is removed all the same;
+with nothing there it says so, and exits with 0 as well.`,
   attach: `
 Examples:
   weft attach blue                     a namespace of \`ip netns\`

@@ -45,7 +45,7 @@ export async function runCli(parts: CliParts): Promise<number> {
     code = (await answer.untilEnd) ?? answer.exit ?? EXIT.ok;
   });
   try {
-    await program.parseAsync([...parts.argv], { from: 'user' });
+    await program.parseAsync([...wordsOf(parts.argv, program)], { from: 'user' });
     return code;
   } catch (error) {
     if (error instanceof CommanderError) {
@@ -61,10 +61,20 @@ export async function runCli(parts: CliParts): Promise<number> {
   }
 }
 
+/** Commander answers `help typo` with the whole help; the typo alone gets a hint. */
+function wordsOf(argv: readonly string[], program: Command): readonly string[] {
+  const [first, asked] = argv;
+  if (first !== 'help' || asked === undefined || asked.startsWith('-')) return argv;
+  const known = asked === 'help' || program.commands.some((command) => command.name() === asked);
+  return known ? argv : [asked];
+}
+
 /** Commander says `error: …` and hints on further lines; ours is one line and a remedy. */
 function toUsageError(error: CommanderError): CliError {
   const message = error.message
     .replace(/^error: /, '')
+    .replace(/^command-argument value '(.*)' is invalid for argument '(.*)'\. /, "there is no $2 '$1'. ")
+    .replace(/argument '(.*)' is invalid\. /, "cannot be '$1'. ")
     .replace(/\n\(Did you mean (.+)\?\)/, ' (did you mean $1?)');
   return new CliError(message, { remedy: 'see `weft help`, or `weft COMMAND --help`' });
 }
@@ -193,12 +203,14 @@ const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_4
 
 function parseTtl(text: string): number {
   const [, amount, unit = 's'] = /^([1-9][0-9]{0,6})([smhd])$/.exec(text) ?? [];
-  if (amount === undefined) throw new InvalidArgumentError('Write a number and s, m, h or d, e.g. 12h.');
-  return Number(amount) * (UNITS[unit] ?? 1);
+  const seconds = Number(amount ?? 0) * (UNITS[unit] ?? 1);
+  if (seconds < 60 || seconds > 30 * 86_400)
+    throw new InvalidArgumentError('Write a number and s, m, h or d, from 1m to 30d, e.g. 12h.');
+  return seconds;
 }
 
 function parseWhole(text: string): number {
-  if (!/^[1-9][0-9]{0,6}$/.test(text))
+  if (!/^[1-9][0-9]{0,4}$/.test(text) || Number(text) > 10_000)
     throw new InvalidArgumentError('Write a whole number from 1 to 10000.');
   return Number(text);
 }

@@ -1,4 +1,5 @@
 import type {
+  Cleaned,
   ControlLinkStatus,
   EndpointStatus,
   Invitation,
@@ -257,6 +258,11 @@ export function renderJoin(data: Started): string {
 
 export function renderDown(stopped: Stopped): string {
   return `Down: ${formatPlural(stopped.detached, 'endpoint')} detached, the daemon has ended. \`weft up\` brings the same addresses back.\n`;
+}
+
+export function renderCleaned({ found, detached }: Cleaned): string {
+  if (!found) return 'Nothing to take down: no daemon runs here, and it left nothing on this machine.\n';
+  return `Down: no daemon ran here; what it had left is gone, ${formatPlural(detached, 'endpoint')} detached. \`weft up\` brings the same addresses back.\n`;
 }
 
 export interface VersionData {

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import type { Readable } from 'node:stream';
+import type { Cleaned } from '../doors/control.ts';
 import { CliError } from './errors.ts';
 
 /** How to start a daemon. */
@@ -48,7 +49,7 @@ export async function startDaemon(parts: DaemonParts): Promise<boolean> {
     await runToEnd('systemctl', ['start', UNIT], `see \`systemctl status ${UNIT}\``);
     return true;
   }
-  const code = await runToEnd(
+  const { code } = await runToEnd(
     process.execPath,
     [parts.main ?? DAEMON_MAIN, '--background', ...parts.flags],
     'see `weft up --help`',
@@ -56,25 +57,48 @@ export async function startDaemon(parts: DaemonParts): Promise<boolean> {
   return code === 0;
 }
 
+/** Runs `weftd --clean`. A unit that would start the daemon again is stopped first. */
+export async function cleanMachine(parts: DaemonParts): Promise<Cleaned> {
+  if (parts.system && hasUnit())
+    await runToEnd('systemctl', ['stop', UNIT], `see \`systemctl status ${UNIT}\``);
+  const main = parts.main ?? DAEMON_MAIN;
+  const { said } = await runToEnd(
+    process.execPath,
+    [main, '--clean', ...parts.flags],
+    'see `weft down --help`',
+  );
+  return JSON.parse(said) as Cleaned;
+}
+
 function hasUnit(): boolean {
   return existsSync('/run/systemd/system') && UNIT_FOLDERS.some((folder) => existsSync(join(folder, UNIT)));
 }
 
+interface Ended {
+  readonly code: number;
+  /** On standard output. */
+  readonly said: string;
+}
+
 /** The program says what went wrong as weft does: a line, and a line with the remedy. */
-async function runToEnd(program: string, args: readonly string[], remedy: string): Promise<number> {
-  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+async function runToEnd(program: string, args: readonly string[], remedy: string): Promise<Ended> {
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
-  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+  let complained = '';
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
     said += chunk;
   });
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    complained += chunk;
+  });
   const [code, signal] = (await once(child, 'close')) as [number | null, NodeJS.Signals | null];
-  if (code === 0 || code === ANOTHER_LISTENS) return code;
+  if (code === 0 || code === ANOTHER_LISTENS) return { code, said };
   if (signal !== null) {
     throw new CliError(`the start of the daemon was ended by ${signal}`, {
       remedy: 'run the same command again: nothing is lost',
     });
   }
-  const [what = '', then] = said.trim().split('\n');
+  const [what = '', then] = complained.trim().split('\n');
   throw new CliError(what.replace(/^weftd: /, '') || `${program} failed`, {
     remedy: then?.replace(/^\s*→ /, '') ?? remedy,
   });

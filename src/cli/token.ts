@@ -30,7 +30,9 @@ export async function readToken(
       : argument === '-'
         ? await io.stdin(MAX_INPUT)
         : (argument ?? '');
-  const token = text.trim().replace(/^(?:[#$]\s*)?(?:sudo\s+)?weft\s+join\s+/, '');
+  const word = text.trim().replace(/^(?:[#$]\s*)?(?:sudo\s+)?weft\s+join\s+/, '');
+  // A terminal or a mail may have broken the line.
+  const token = word.replace(/[\r\n]\s*/g, '');
   if (!/^wf[0-9]+_[A-Za-z0-9_-]+$/.test(token) || text.length > MAX_INPUT) {
     throw new CliError('this is not a join token', {
       remedy: 'paste the whole word that `weft invite` printed; it starts with wf1_',

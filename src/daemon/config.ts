@@ -25,13 +25,15 @@ export interface ConfigSources {
   readonly hostname: string;
 }
 
+export type Mode = 'foreground' | 'background' | 'clean';
+
 export type Invocation =
   | { readonly kind: 'help' | 'version' }
   | {
       readonly kind: 'run';
       readonly config: Config;
-      /** Start in the background and return when ready. */
-      readonly background: boolean;
+      /** Stay, start in the background and return when ready, or only take away what a killed daemon left. */
+      readonly mode: Mode;
       /** For the log: what was not understood and is no reason to stop. */
       readonly notes: readonly string[];
     };
@@ -48,7 +50,7 @@ export function readConfig(sources: ConfigSources): Invocation {
   const values: Values = new Map([...fromFile, ...fromEnvironment, ...flags.values]);
   return {
     kind: 'run',
-    background: flags.background,
+    mode: flags.mode,
     notes,
     config: toConfig(values, nicknameOf(sources.hostname)),
   };
@@ -64,18 +66,18 @@ interface Flags {
   readonly kind: 'run' | 'help' | 'version';
   readonly values: Values;
   readonly configFile: string | undefined;
-  readonly background: boolean;
+  readonly mode: Mode;
 }
 
 function readFlags(argv: readonly string[]): Flags {
   const values: Values = new Map();
   let configFile: string | undefined;
-  let background = false;
+  let mode: Mode = 'foreground';
   for (let at = 0; at < argv.length; at++) {
     const [flag, attached] = cutFlag(argv[at] ?? '');
-    if (flag === 'help' || flag === 'version') return { kind: flag, values, configFile, background };
-    if (flag === 'background') {
-      background = true;
+    if (flag === 'help' || flag === 'version') return { kind: flag, values, configFile, mode };
+    if (flag === 'background' || flag === 'clean') {
+      mode = flag;
       continue;
     }
     const option = OPTIONS.find((one) => one.name === flag);
@@ -85,7 +87,7 @@ function readFlags(argv: readonly string[]): Flags {
     if (option === undefined) configFile = value;
     else add(values, option, value, `--${flag}`);
   }
-  return { kind: 'run', values, configFile, background };
+  return { kind: 'run', values, configFile, mode };
 }
 
 /** `--name=value` or `--name`; anything else is no flag. */
@@ -102,7 +104,7 @@ function cutFlag(argument: string): readonly [string, string | undefined] {
 
 function* flagNames(): Iterable<string> {
   for (const option of OPTIONS) yield `--${option.name}`;
-  yield* ['--config', '--background', '--help', '--version'];
+  yield* ['--config', '--background', '--clean', '--help', '--version'];
 }
 
 /** Lines of `key = value`; `#` begins a comment line. A repeated key is an error, but for lists. */
@@ -247,6 +249,7 @@ Options:
 ${rows.join('\n')}
   --config FILE              file of \`key = value\` lines, keys as above (default: ${DEFAULT_CONFIG_FILE})
   --background               start in the background, return when it listens; logs to DIR/weftd.log
+  --clean                    take away what a killed daemon left on this machine, and end; \`weft down\` does it
   --help, --version
 
 Each option is also a variable: WEFT_PORT, WEFT_LOG_LEVEL, … Options win over variables, variables over the file.

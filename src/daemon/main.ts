@@ -7,5 +7,6 @@ const exitCode = await runDaemon({
   main: fileURLToPath(import.meta.url),
   argv: process.argv.slice(2),
   open: async (parts) => (await import('./open.ts')).openDaemon(parts),
+  clean: async (parts) => (await import('./clean.ts')).cleanMachine(parts),
 });
 process.exit(exitCode);

@@ -1,11 +1,9 @@
-import { join } from 'node:path';
 import { createEndpoints, type Endpoints } from '../attach/endpoints.ts';
 import { formatCidr, formatHostPort, prefixOf, type Range } from '../core/address.ts';
 import type { Identity } from '../core/crypto.ts';
 import { openNativeDatapath } from '../datapath/native.ts';
 import { hasAesInstructions } from '../host/cpu.ts';
 import { nodeCrypto } from '../host/crypto.ts';
-import { createLinuxHost } from '../host/linux.ts';
 import { hasIpv6, readUnderlay, type Underlay } from '../host/underlay.ts';
 import type { Reach } from '../mesh/announcer.ts';
 import type { OpenedKeeper } from '../mesh/keeper.ts';
@@ -14,9 +12,10 @@ import type { MembershipStateSection } from '../mesh/membership-state.ts';
 import { type Mesh, startMesh } from '../mesh/mesh.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Datapath } from '../ports/datapath.ts';
-import type { Host } from '../ports/host.ts';
+import { type Host, HostError } from '../ports/host.ts';
 import type { Log } from '../ports/log.ts';
 import type { Random } from '../ports/random.ts';
+import { openHost } from './open-host.ts';
 import type { Config } from './options.ts';
 import { readVersion } from './version.ts';
 
@@ -64,18 +63,14 @@ export async function startNetwork(parts: NetworkParts): Promise<Network> {
   try {
     return await assemble(parts, host);
   } catch (error) {
-    if (fresh) {
+    // What is there may also be another daemon's.
+    if (fresh && !(error instanceof HostError && error.code === 'machine-in-use')) {
       await host
         .restore()
         .catch((cause: unknown) => log.error('cannot undo the failed start', { error: String(cause) }));
     }
     throw error;
   }
-}
-
-/** What the network is built from and taken away by; `restore` also works when nothing is up. */
-export function openHost(config: Config, log: Log): Host {
-  return createLinuxHost({ stateDirectory: join(config.state, 'host'), log });
 }
 
 async function assemble(parts: NetworkParts, host: Host): Promise<Network> {

@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { type Api, createApi } from '../doors/api/server.ts';
-import type { Control } from '../doors/control.ts';
+import type { Cleaned, Control } from '../doors/control.ts';
 import { type ErrorCode, toProblem } from '../doors/errors.ts';
 import { createSystemClock } from '../host/clock.ts';
 import type { Clock } from '../ports/clock.ts';
@@ -12,7 +12,7 @@ import { ConfigError, helpText, type Invocation, readConfig } from './config.ts'
 import { createLogger } from './logger.ts';
 import type { Config } from './options.ts';
 import { listensSoon } from './other-start.ts';
-import { acquirePidFile } from './pidfile.ts';
+import { acquirePidFile, type PidFile } from './pidfile.ts';
 import { notifyReady } from './systemd.ts';
 import { readVersion } from './version.ts';
 
@@ -39,6 +39,8 @@ export interface RunParts {
   readonly main: string;
   readonly argv: readonly string[];
   readonly open: OpenDaemon;
+  /** For `weftd --clean`. */
+  readonly clean: (parts: { readonly config: Config; readonly log: Log }) => Promise<Cleaned>;
 }
 
 /**
@@ -56,7 +58,8 @@ export async function runDaemon(parts: RunParts): Promise<number> {
   if (invocation.kind === 'help') process.stdout.write(helpText());
   if (invocation.kind === 'version') process.stdout.write(`weftd ${readVersion()}\n`);
   if (invocation.kind !== 'run') return 0;
-  if (invocation.background) {
+  if (invocation.mode === 'clean') return clean(parts.clean, invocation.config);
+  if (invocation.mode === 'background') {
     const argv = parts.argv.filter((argument) => argument !== '--background');
     const report = await startInBackground(parts.main, argv, invocation.config);
     if (report.ok) return 0;
@@ -66,6 +69,28 @@ export async function runDaemon(parts: RunParts): Promise<number> {
     return refuse(report.lines);
   }
   return serve(parts.open, invocation.config, invocation.notes);
+}
+
+/** Says what it did as one JSON line, for weft. */
+async function clean(run: RunParts['clean'], config: Config): Promise<number> {
+  const write = (line: string) => process.stderr.write(line);
+  const log = createLogger({ clock: createSystemClock(), level: 'error', write });
+  let pidFile: PidFile | undefined;
+  try {
+    // Where there is no folder there is no daemon, and none is made.
+    if (existsSync(config.state)) pidFile = acquirePidFile(join(config.state, 'weftd.pid'));
+    const cleaned = await run({ config, log });
+    rmSync(config.socket, { force: true });
+    process.stdout.write(`${JSON.stringify(cleaned)}\n`);
+    return 0;
+  } catch (error) {
+    const { code, detail, remedy } = toProblem(error);
+    if (code !== 'already-running') return refuse([code === 'internal' ? String(error) : detail, remedy]);
+    const then = 'give its socket with --socket, or end that process with `kill` and run `weft down` again';
+    return refuse([`${detail}, and does not listen on ${config.socket}`, then]);
+  } finally {
+    pidFile?.release();
+  }
 }
 
 async function serve(open: OpenDaemon, config: Config, notes: readonly string[]): Promise<number> {

@@ -1,7 +1,7 @@
 import { formatCidr, parseCidr, prefixOf } from '../core/address.ts';
 import { decodeToken, TokenError } from '../core/token.ts';
 import type { FoundRequest, JoinRequest, Stopped } from '../doors/control.ts';
-import { ControlError } from '../doors/errors.ts';
+import { ControlError, codeOf } from '../doors/errors.ts';
 import { nodeCrypto } from '../host/crypto.ts';
 import { systemRandom } from '../host/random.ts';
 import { readUnderlay } from '../host/underlay.ts';
@@ -11,7 +11,8 @@ import { foundMesh } from '../mesh/membership-state.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Held } from './held.ts';
-import { type Network, openHost, reachOf, startNetwork } from './network.ts';
+import { type Network, reachOf, startNetwork } from './network.ts';
+import { openHost } from './open-host.ts';
 import type { Config } from './options.ts';
 import { createPhases, IDLE, type Phases } from './phases.ts';
 import { readVersion } from './version.ts';
@@ -207,8 +208,15 @@ export function createRunner(parts: RunnerParts): Runner {
     async down() {
       const detached = network?.endpoints.list().length ?? 0;
       phases.enter('stopping', 'taking the network down');
-      await close();
-      await openHost(config, log).restore();
+      try {
+        await close();
+        await openHost(config, log).restore();
+      } catch (error) {
+        // What is there is not this daemon's, which has let go of its device: it may end.
+        if (codeOf(error) === 'machine-in-use') return { detached };
+        phases.enter('failed', error instanceof Error ? error.message : String(error));
+        throw error;
+      }
       return { detached };
     },
     async stop() {

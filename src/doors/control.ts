@@ -95,6 +95,12 @@ export interface Stopped {
   readonly detached: number;
 }
 
+/** What `down` did where no daemon lived. */
+export interface Cleaned extends Stopped {
+  /** Whether there was a link of Weft's. */
+  readonly found: boolean;
+}
+
 /** `idle`: in no mesh, waits for found or join. `failed`: `text` says what to do; found and join may be tried again. */
 export interface Phase {
   readonly state: 'idle' | 'starting' | 'ready' | 'stopping' | 'failed';

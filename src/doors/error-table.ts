@@ -198,7 +198,11 @@ export const TABLE = {
   },
 
   // This machine.
-  'not-root': { status: 500, title: 'The daemon lacks the rights that it needs', remedy: 'run it as root' },
+  'not-root': {
+    status: 500,
+    title: 'The daemon lacks the rights that it needs',
+    remedy: 'run it as root, with the capabilities that examples/systemd/weftd.service lists',
+  },
   'no-tun': {
     status: 500,
     title: 'This machine has no /dev/net/tun',
@@ -218,6 +222,12 @@ export const TABLE = {
     status: 409,
     title: 'Another program has the network device',
     remedy: 'stop it, or choose another name with --device',
+  },
+  'machine-in-use': {
+    status: 409,
+    title: 'Another weftd works on this machine',
+    remedy:
+      'use that one, with its --socket, or stop it there with `weft down`; a further one needs a network namespace of its own',
   },
   'port-in-use': {
     status: 409,

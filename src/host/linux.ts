@@ -5,6 +5,7 @@ import { type Host, type HostAddress, HostError, type MeshPlan, type PlugPlan } 
 import type { Log } from '../ports/log.ts';
 import { checkMachine, checkMesh, checkOverlap, isOurDevice, prepareDevice } from './device.ts';
 import { raiseFirewall, removeFirewall } from './firewall.ts';
+import { readIdleLinks } from './holder.ts';
 import { batch, readLinks, readRoutes } from './iproute.ts';
 import { readAddress } from './ipv4.ts';
 import { createLedger } from './ledger.ts';
@@ -38,7 +39,7 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
   async function prepare(plan: MeshPlan): Promise<void> {
     const range = checkMesh(plan);
     await checkMachine();
-    const [links, routes] = await Promise.all([readLinks(host), readRoutes(host)]);
+    const [links, routes] = await Promise.all([readIdleLinks(host), readRoutes(host)]);
     checkOverlap(plan, range, links, routes);
     for (const link of links.filter(isEndpointLink)) {
       if (endpointOf(link.alias) !== undefined) continue;
@@ -97,10 +98,12 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
     exposed = wanted;
   }
 
-  async function restore(): Promise<void> {
-    const links = await readLinks(host);
-    for (const link of links) {
-      if (isEndpointLink(link) || (await isOurDevice(link, ledger))) await removeLink(host, link.name);
+  async function restore(): Promise<boolean> {
+    let found = false;
+    for (const link of await readIdleLinks(host)) {
+      if (!isEndpointLink(link) && !(await isOurDevice(link, ledger))) continue;
+      await removeLink(host, link.name);
+      found = true;
     }
     await removeRoutes(host, await readRoutes(host));
     await removeFirewall(host);
@@ -108,6 +111,7 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
     mesh = undefined;
     exposed = [];
     log.info('host restored');
+    return found;
   }
 
   return {

@@ -18,8 +18,11 @@ export interface Host {
   plugged(): Promise<readonly PluggedEndpoint[]>;
   /** The addresses that the host itself has in the mesh (`weft expose`), on the mesh's device. `prepare` comes first. */
   setHostAddresses(addresses: readonly HostAddress[]): Promise<void>;
-  /** Removes everything that any of the above made and puts back every sysctl. */
-  restore(): Promise<void>;
+  /**
+   * Removes everything that any of the above made and puts back every sysctl; whether there was any link. Refuses, like `prepare`, with
+   * `machine-in-use` while another daemon holds its device in this network namespace: what is there is that one's.
+   */
+  restore(): Promise<boolean>;
 }
 
 /** Endpoint ids become part of a link's alias (at most 255 bytes) and of lines for `ip`. */
@@ -90,6 +93,8 @@ export type HostErrorCode =
   | 'interface-taken'
   | 'address-taken'
   | 'device-taken'
+  /** Another daemon works in this network namespace. */
+  | 'machine-in-use'
   | 'command-failed';
 
 export class HostError extends Error {

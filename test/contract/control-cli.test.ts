@@ -202,8 +202,8 @@ test('an invitation lasts and serves as long as was asked for', (t) => {
     fine(weft('invite', '--ttl', '7d', '--uses', '20')),
     /On each next host, paste:\n\n {2}weft join wf1_\S+\n\nThe token lets 20 hosts in, for 7 d/,
   );
-  failed(weft('invite', '--ttl', '31d'), 1, /ttl must be a whole number from 60 to 2592000/);
-  failed(weft('invite', '--uses', '10001'), 1, /uses must be/);
+  failed(weft('invite', '--ttl', '31d'), 1, /--ttl.*from 1m to 30d/);
+  failed(weft('invite', '--uses', '10001'), 1, /--uses.*from 1 to 10000/);
 });
 
 test('down ends the daemon before it returns, and up brings another', (t) => {
@@ -215,7 +215,7 @@ test('down ends the daemon before it returns, and up brings another', (t) => {
     assert.match(fine(weft('down')), /^Down: [01] endpoints? detached/);
     assert.equal(existsSync(socket), false);
     assert.deepEqual(readdirSync(state), ['weftd.log']);
-    failed(weft('down'), 2, /no daemon listens/);
+    assert.match(fine(weft('down')), /^Nothing to take down: no daemon runs here/);
     fine(weft('up'));
     assert.notEqual(pid(), before);
   }

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { chmod } from 'node:fs/promises';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { CommandResult } from '../lab/command.ts';
 import type { LabHost } from '../lab/host.ts';
 import { WEFT } from '../lab/host.ts';
@@ -38,9 +40,9 @@ story('weft down after kill -9 cleans up what the dead daemon left', { hosts: 1 
   await host.weft(['up']);
   await host.weft(['attach', sandbox.path]);
   await host.kill();
-  await host.weft(['up']);
-  await host.weft(['down']);
+  assert.match((await host.weft(['down'])).stdout, /^Down: no daemon ran here; .* 1 endpoint detached/);
   assert.deepEqual(difference(before, await stackOf(host)), []);
+  assert.match((await host.weft(['down'])).stdout, /^Nothing to take down/);
 });
 
 story(
@@ -127,7 +129,7 @@ story(
   { hosts: 1 },
   async (lab) => {
     const host = lab.host(1);
-    for (const words of ['status', 'peers', 'invite', 'down', 'attach c1', 'detach c1', 'expose', 'hide']) {
+    for (const words of ['status', 'peers', 'invite', 'attach c1', 'detach c1', 'expose', 'hide']) {
       const { status, stderr } = await host.weft(words.split(' '), { check: false });
       assert.equal(status, 2, `${words}: ${stderr}`);
       assert.match(stderr, /weft up/, words);
@@ -154,3 +156,25 @@ async function refusedUntouched(
   await until('the daemon to end', async () => (await host.daemon()) === undefined);
   assert.deepEqual(difference(before, await stackOf(host)), []);
 }
+
+story('a second daemon started by mistake leaves the first one alone', { hosts: 1 }, async (lab) => {
+  const host = lab.host(1);
+  const sandbox = await lab.sandbox('c1');
+  await host.weft(['up']);
+  await host.weft(['attach', sandbox.path]);
+  const before = await stackOf(host);
+  const state = await mkdtemp(join(tmpdir(), 'weft-second-'));
+  try {
+    const second = ['--state', state, '--socket', join(state, 'weft.sock')];
+    const ways = [['up', '--port', '7000'], ['up', '--port', '7000', '--device', 'weft7'], ['down']];
+    for (const way of ways) {
+      const { status, stderr } = await host.weft([...second, ...way], { check: false });
+      assert.equal(status, 1, stderr);
+      assert.match(stderr, /another weftd works on this machine: it holds the device weft0/);
+    }
+  } finally {
+    await rm(state, { recursive: true });
+  }
+  assert.deepEqual(difference(before, await stackOf(host)), []);
+  assert.equal((await host.status()).degraded, false);
+});

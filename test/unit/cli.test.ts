@@ -206,7 +206,6 @@ test('every command without a daemon says so in one line, how to get one, and ex
     ['peers'],
     ['ps'],
     ['invite'],
-    ['down'],
     ['attach', 'blue'],
     ['detach', 'blue'],
     ['expose'],
@@ -227,15 +226,16 @@ test('every command without a daemon says so in one line, how to get one, and ex
 test('bad usage is one line with a remedy, nothing on stdout, and exit code 1', async () => {
   const lines: readonly (readonly [readonly string[], RegExp])[] = [
     [['statsu'], /unknown command 'statsu' \(did you mean status\?\)/],
-    [['status', 'ipan'], /'ipan' is invalid.*peers, connections, ipam, endpoints/],
+    [['status', 'ipan'], /no section 'ipan'.*peers, connections, ipam, endpoints/],
+    [['help', 'statsu'], /unknown command 'statsu' \(did you mean status\?\)/],
     [['status', '--jsno'], /unknown option '--jsno' \(did you mean --json\?\)/],
     [['attach'], /missing required argument 'sandbox'/],
     [['attach', 'a', 'b'], /too many arguments/],
     [['attach', 'a', '--ip'], /argument missing/],
-    [['invite', '--ttl', 'soon'], /Write a number and s, m, h or d/],
+    [['invite', '--ttl', 'soon'], /--ttl <time>' cannot be 'soon'.*Write a number and s, m, h or d/],
     [['invite', '--ttl', '-1h'], /--ttl/],
     [['invite', '--uses', '1.5'], /Write a whole number/],
-    [['completion', 'csh'], /'csh' is invalid/],
+    [['completion', 'csh'], /no shell 'csh'.*bash, zsh, fish/],
     [['join'], /a token is missing/],
     [['join', 'x', '--token-file', 'y'], /given twice/],
     [['join', '--token-file', '/nonexistent'], /cannot be read/],
@@ -296,7 +296,12 @@ test('a token comes as argument, by file or on standard input, alone or as the w
   const { io } = ioOf({ stdin: async () => `\n  ${token}\n` });
   assert.equal(await readToken(token, undefined, io), token);
   assert.equal(await readToken('-', undefined, io), token);
-  for (const line of [token, `weft join ${token}\n`, `$ sudo weft join  ${token}\r\n`]) {
+  for (const line of [
+    token,
+    `weft join ${token}\n`,
+    `$ sudo weft join  ${token}\r\n`,
+    `weft join ${token.slice(0, 8)}\n  ${token.slice(8)} \n`,
+  ]) {
     writeFileSync(file, line);
     assert.equal(await readToken(undefined, file, io), token);
   }

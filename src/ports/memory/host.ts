@@ -159,9 +159,11 @@ export function createMemoryHost({ tables }: MemoryMachine): Host {
       tables.exposed = addresses.map(({ address }) => address);
     },
     async restore() {
+      const found = links.size > 0 || tables.device;
       links.clear();
       tables.exposed = [];
       tables.device = false;
+      return found;
     },
   };
 }

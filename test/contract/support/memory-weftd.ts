@@ -22,5 +22,6 @@ if (import.meta.main) {
       resume: async () => {},
       stop: async () => {},
     }),
+    clean: async () => ({ detached: 0, found: false }),
   });
 }
