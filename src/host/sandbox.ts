@@ -52,7 +52,8 @@ async function openPath(text: string, path: string): Promise<FileHandle> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EACCES' || code === 'EPERM') {
-      throw new HostError('not-root', `cannot open ${path}: run weftd as root`);
+      const needed = process.geteuid?.() === 0 ? 'weftd needs CAP_SYS_PTRACE for it' : 'run weftd as root';
+      throw new HostError('not-root', `cannot open ${path}: ${needed}`);
     }
     throw absent(text, /^[0-9]+$/.test(text) ? 'is no running process' : `is not there (${path}: ${code})`);
   }

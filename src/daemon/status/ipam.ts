@@ -52,7 +52,9 @@ function owners({ space, membership, liveness, records }: Network['mesh'], nickn
       return { peer, nickname, state: 'self', addresses, free: space.free() };
     }
     const state = liveness.isUp(peer) ? 'up' : 'down';
-    return { peer, nickname: record?.nickname ?? peer, state, addresses, free: record?.free ?? null };
+    // Told with the peer's record, which may be older than the ring.
+    const free = record === undefined ? null : Math.min(record.free, addresses);
+    return { peer, nickname: record?.nickname ?? peer, state, addresses, free };
   });
   return list.sort((left, right) => right.addresses - left.addresses || (left.peer < right.peer ? -1 : 1));
 }

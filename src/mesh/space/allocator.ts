@@ -69,7 +69,7 @@ export function createAllocator(parts: AllocatorParts): Allocator {
         await keeper.flush();
         return toAllocation(known);
       }
-      const address = wanted === undefined ? pick(network) : claimable(wanted, network, endpoint);
+      const address = wanted === undefined ? pick(network) : claimable(wanted, network);
       if (address !== undefined) return hold({ endpoint, network, address }, wanted === undefined);
       if (wanted === undefined) await getBlock(deadline);
       else await getAddress(wanted, deadline);
@@ -97,13 +97,13 @@ export function createAllocator(parts: AllocatorParts): Allocator {
   const pick = (network: NetworkName) => nextFree(ownBlocks(network), range, state.leases.get());
 
   /** The address when it may be taken now, undefined when its owner must be asked. */
-  function claimable(address: number, network: NetworkName, endpoint: EndpointId): number | undefined {
+  function claimable(address: number, network: NetworkName): number | undefined {
     const lease = leaseAt(state.leases.get(), address);
     const text = formatIpv4(address);
     if (lease !== undefined) {
       throw new SpaceError(
         'in-use',
-        `${text} is in use by ${lease.endpoint} on this host, not free for ${endpoint}`,
+        `${text} is in use by another endpoint on this host, ${lease.endpoint.slice(0, 12)}`,
       );
     }
     const block = itemAt(ledger.own(), address);
