@@ -42,7 +42,6 @@ export function startInBackground(
   }
   const child = spawn(process.execPath, [YOUNG_SPACE, main, ...argv], {
     detached: true,
-    cwd: '/',
     env: { ...process.env, [READY_VARIABLE]: String(READY_FD) },
     stdio: ['ignore', log, log, 'pipe'],
   });

@@ -194,9 +194,9 @@ function add(values: Values, option: Option, value: string, where: string): void
 function unknown(name: string, known: readonly string[], where?: string): ConfigError {
   const shown = shorten(name);
   const near = nearest(shown, known);
-  const hint = near === undefined ? 'see `weftd --help`' : `did you mean ${near}?`;
+  const hint = near === undefined ? '' : ` (did you mean ${near}?)`;
   return new ConfigError(
-    `${where === undefined ? '' : `${where}: `}there is no option ${shown} (${hint})`,
+    `${where === undefined ? '' : `${where}: `}there is no option ${shown}${hint}`,
     'see `weftd --help`',
   );
 }

@@ -94,6 +94,8 @@ async function clean(run: RunParts['clean'], config: Config): Promise<number> {
 }
 
 async function serve(open: OpenDaemon, config: Config, notes: readonly string[]): Promise<number> {
+  // No folder is kept from being unmounted. Names relative to it have been read by now.
+  process.chdir('/');
   const clock = createSystemClock();
   const log = createLogger({ clock, level: config.logLevel, write: (line) => process.stderr.write(line) });
   const undo: (() => Promise<void> | void)[] = [];

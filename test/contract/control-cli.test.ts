@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { Status } from '../../src/doors/control.ts';
 import { EXPIRED_TOKEN, FOREIGN_TOKEN, GOOD_TOKEN, MEMORY_MESH } from './support/memory-weftd.ts';
@@ -219,6 +219,14 @@ test('down ends the daemon before it returns, and up brings another', (t) => {
     fine(weft('up'));
     assert.notEqual(pid(), before);
   }
+});
+
+test('a configuration may be named relative to where weft is run', (t) => {
+  const { weft, folder, state } = machine(t);
+  const file = join(folder, 'own.conf');
+  writeFileSync(file, 'log-level = debug\n');
+  fine(weft('up', '--config', relative(process.cwd(), file)));
+  assert.ok(existsSync(join(state, 'weftd.pid')));
 });
 
 test('a daemon that was killed leaves nothing that keeps the next one from starting', (t) => {
