@@ -40,8 +40,9 @@ constexpr size_t kFlushBytes = 64 * 1024;
 /// Room for one flush, plus one super-packet that grows by its headers while it is cut.
 constexpr size_t kArenaBytes = 192 * 1024;
 
-/// What may leave the device's queue without it being empty once, until one segment is lost on purpose.
-constexpr size_t kStandingBytes = 1024 * 1024;
+/// What may leave the device's queue without it being empty once, until one segment is lost on purpose. Measured between containers: of
+/// 1, 2, 3 and 4 MiB the first costs a quarter of the rate, the last adds a third to the delay.
+constexpr size_t kStandingBytes = 3 * 1024 * 1024;
 
 /// Messages per sendmmsg.
 constexpr size_t kMaxRuns = 128;

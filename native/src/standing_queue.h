@@ -10,7 +10,7 @@ namespace tuntap {
 /// empty is only delay. Its senders are then to lose a single segment, early, instead of many when the queue is full: TCP answers
 /// by sending less, and the queue can be long for those that do not fill it (the idea of CoDel, RFC 8289).
 ///
-/// Counts bytes, not time: about a millisecond at full speed, and at most one segment in seven hundred at any.
+/// Counts bytes, not time: two or three milliseconds at full speed, and at most one segment in two thousand at any.
 class StandingQueue {
  public:
   /// The queue was seen empty.
