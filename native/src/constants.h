@@ -34,7 +34,7 @@ constexpr size_t kMaxRanges = 1u << 20;
 
 // --- Tuning. -----------------------------------------------------------------------------------------------------------
 
-/// What is sealed before it is handed to the kernel: small enough to stay in the second-level cache (facts: 5-10 % faster than 256 KiB).
+/// What is sealed before it is handed to the kernel: small enough to stay in the second-level cache: 5 to 10 % faster than 256 KiB.
 constexpr size_t kFlushBytes = 64 * 1024;
 
 /// Room for one flush, plus one super-packet that grows by its headers while it is cut.
@@ -59,7 +59,7 @@ constexpr size_t kReceiveSlotBytes = 65'536;
 /// Slices of one super-packet in one write; far below IOV_MAX, and more than 64 KiB at the usual segment size.
 constexpr size_t kMaxJoined = 128;
 
-/// The default of 208 KiB holds three super-packets; a burst of one TCP window must fit (facts §6.6).
+/// The default of 208 KiB holds three super-packets; a burst of one TCP window must fit.
 constexpr int kReceiveBufferBytes = 8 * 1024 * 1024;
 constexpr int kSendBufferBytes = 2 * 1024 * 1024;
 

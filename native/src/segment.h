@@ -81,7 +81,7 @@ struct Slice {
   uint32_t length;
 };
 
-/// Checks everything that a later step relies on, although the sender is authentic (facts §6.13).
+/// Checks everything that a later step relies on, although the sender is authentic.
 inline std::optional<Slice> parseSlice(const uint8_t* body, size_t length) {
   const auto desc = SliceDesc::decode(body, length);
   if (!desc) return std::nullopt;

@@ -134,7 +134,7 @@ export type DropReason = (typeof DROP_REASONS)[number];
 
 export const MAX_SLOTS = 16_384;
 export const MAX_KEYS = 3;
-/** ARCHITECTURE §6: rekey at 2^60 packets, stop with margin before the 64-bit counter ends. */
+/** Rekey at 2^60 packets, stop with margin before the 64-bit counter ends. */
 export const REKEY_AFTER_PACKETS = 1n << 60n;
 export const REJECT_AFTER_PACKETS = (1n << 64n) - (1n << 13n) - 1n;
 

@@ -12,7 +12,7 @@ import { nodeCrypto as crypto } from '../../src/host/crypto.ts';
 import { KEY } from '../../src/mesh/records.ts';
 import { createWorld, newIdentity } from '../unit/support/membership-world.ts';
 
-test('a certificate that was changed in any field admits nobody (ATTACKS 7)', () => {
+test('a certificate that was changed in any field admits nobody (SECURITY.md 7)', () => {
   const root = newIdentity(crypto);
   const mesh = meshIdOf(root.publicKey, crypto);
   const peer = newIdentity(crypto);
@@ -41,7 +41,7 @@ test('a certificate that was changed in any field admits nobody (ATTACKS 7)', ()
   }
 });
 
-test('a chain of a million certificates is refused before any of them is looked at (ATTACKS 8)', () => {
+test('a chain of a million certificates is refused before any of them is looked at (SECURITY.md 8)', () => {
   let looked = 0;
   const item = Object.defineProperty({}, 'mesh', { get: () => looked++, enumerable: true });
   const mesh = meshIdOf(newIdentity(crypto).publicKey, crypto);
@@ -51,7 +51,7 @@ test('a chain of a million certificates is refused before any of them is looked 
   assert.ok(MAX_CHAIN <= 16);
 });
 
-test('a record about one peer under the key of another has no effect (ATTACKS 6)', async () => {
+test('a record about one peer under the key of another has no effect (SECURITY.md 6)', async () => {
   const world = await createWorld(crypto);
   const creator = await world.found();
   const member = await world.join(creator);
@@ -78,7 +78,7 @@ test('a record about one peer under the key of another has no effect (ATTACKS 6)
   );
 });
 
-test('a removed peer stays out under every spelling of its id and every certificate it finds (ATTACKS 10)', async () => {
+test('a removed peer stays out under every spelling of its id and every certificate it finds (SECURITY.md 10)', async () => {
   const world = await createWorld(crypto);
   const creator = await world.found();
   const thief = await world.join(creator);

@@ -1,5 +1,5 @@
 /*
- * ATTACKS 3 and 14: what routes and sysctls alone let through, on a host as Docker and Cilium set one up (forwarding on all links, no
+ * SECURITY.md 3 and 14: what routes and sysctls alone let through, on a host as Docker and Cilium set one up (forwarding on all links, no
  * reverse path filter on any). Each attack is tried twice: with the tables `weft`, and without them, when it succeeds.
  *
  *   attacker 10.32.0.5 ──veth by Weft──┐

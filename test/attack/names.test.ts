@@ -1,4 +1,4 @@
-/* ATTACKS 22: names used as paths, interface names or words of a command (CVE-2021-20206). */
+/* SECURITY.md 22: names used as paths, interface names or words of a command (CVE-2021-20206). */
 import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';

@@ -1,5 +1,5 @@
 /*
- * ATTACKS 1: a router advertisement from a container takes the host's IPv6 default route (CVE-2020-11091, -13597, -10749).
+ * SECURITY.md 1: a router advertisement from a container takes the host's IPv6 default route (CVE-2020-11091, -13597, -10749).
  *
  *   attacker ──veth by Weft── host ──veth by Weft── neighbour
  *      └───────plain veth──────┘                                 control: here the same packets do their harm

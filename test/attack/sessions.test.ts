@@ -20,7 +20,7 @@ async function establish(pair: Pair): Promise<void> {
 
 const kindOf = (bytes: Uint8Array) => readMessage(bytes)?.kind ?? 'none';
 
-test('somebody in between who changes any byte of offer or answer gets no session (ATTACKS 5)', async () => {
+test('somebody in between who changes any byte of offer or answer gets no session (SECURITY.md 5)', async () => {
   const lengths = { offer: 128, answer: 160 };
   for (const kind of ['offer', 'answer'] as const) {
     for (let at = 0; at < lengths[kind]; at++) {
@@ -46,7 +46,7 @@ test('somebody in between who changes any byte of offer or answer gets no sessio
   }
 });
 
-test('a member in between that signs with its own key gets no session (ATTACKS 5)', async () => {
+test('a member in between that signs with its own key gets no session (SECURITY.md 5)', async () => {
   const pair = createPair({ crypto: nodeCrypto });
   const thief = createPair({ crypto: nodeCrypto, seed: 'thief' }).offerer.identity;
   pair.onMessage = (from, bytes) => {
@@ -82,7 +82,7 @@ test('messages of another pair, another direction or another mesh are refused', 
   }
 });
 
-test('nobody makes two peers that both have AES use the other cipher, nor any cipher that they lack (ATTACKS 5)', async () => {
+test('nobody makes two peers that both have AES use the other cipher, nor any cipher that they lack (SECURITY.md 5)', async () => {
   const worse: readonly Suite[] = ['chacha20-poly1305'];
   const pair = createPair({ crypto: nodeCrypto });
   // Answers from a life in which the answerer had no AES, kept to be replayed.
@@ -112,7 +112,7 @@ test('nobody makes two peers that both have AES use the other cipher, nor any ci
   }
 });
 
-test('an answer that names a worse suite than both have is refused even when it is signed (ATTACKS 5)', async () => {
+test('an answer that names a worse suite than both have is refused even when it is signed (SECURITY.md 5)', async () => {
   const pair = createPair({ crypto: nodeCrypto });
   pair.onMessage = (from, bytes) => {
     const message = readMessage(bytes);
@@ -125,7 +125,7 @@ test('an answer that names a worse suite than both have is refused even when it 
   assert.equal(pair.offerer.keys.length, 0);
 });
 
-test('replayed offers, answers and asks of any earlier time change nothing (ATTACKS 18)', async () => {
+test('replayed offers, answers and asks of any earlier time change nothing (SECURITY.md 18)', async () => {
   const pair = createPair({ crypto: nodeCrypto });
   const recorded: { readonly from: Side; readonly bytes: Uint8Array }[] = [];
   pair.onMessage = (from, bytes) => {
@@ -200,7 +200,7 @@ test('a member that sends weak ephemeral keys gets no session', async () => {
   }
 });
 
-test('a hundred pairs have keys that are all different (ATTACKS 4)', async () => {
+test('a hundred pairs have keys that are all different (SECURITY.md 4)', async () => {
   const seen = new Set<string>();
   let count = 0;
   for (let number = 0; number < 100; number++) {
@@ -270,7 +270,7 @@ test('random and mutilated bytes are counted and change nothing', async () => {
   assert.ok(isUp(pair));
 });
 
-test('equal messages have equal bytes, and nothing in them is left over (ATTACKS 27)', () => {
+test('equal messages have equal bytes, and nothing in them is left over (SECURITY.md 27)', () => {
   const { offerer, answerer } = createPair({ crypto: nodeCrypto });
   const parties = { mesh: MESH, from: offerer.identity.peer, to: answerer.identity.peer };
   const share = { index: 9, ephemeral: new Uint8Array(32).fill(5), suites: SUITES };

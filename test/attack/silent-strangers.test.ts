@@ -1,5 +1,5 @@
 /*
- * ATTACKS 31: who opens connections and says nothing holds the places of those who want to come in. Cheaper than a flood: a few
+ * SECURITY.md 31: who opens connections and says nothing holds the places of those who want to come in. Cheaper than a flood: a few
  * hundred sockets, opened again as they are closed.
  */
 import assert from 'node:assert/strict';

@@ -17,7 +17,7 @@ async function createMesh(uses: number) {
   return { world, issuer, token };
 }
 
-test('of fifty hosts that join at once with one single-use token exactly one gets in (ATTACKS 11)', async () => {
+test('of fifty hosts that join at once with one single-use token exactly one gets in (SECURITY.md 11)', async () => {
   for (const uses of [1, 7]) {
     const { world, issuer, token } = await createMesh(uses);
     const joiners = await Promise.all(Array.from({ length: 50 }, () => world.startJoiner()));
@@ -37,7 +37,7 @@ test('of fifty hosts that join at once with one single-use token exactly one get
   }
 });
 
-test('two links of one host at once are one use and one grant (ATTACKS 11)', async () => {
+test('two links of one host at once are one use and one grant (SECURITY.md 11)', async () => {
   const { world, issuer, token } = await createMesh(1);
   const machine = world.newMachine();
   const [one, two] = [await world.startJoiner(machine), await world.startJoiner(machine)];
@@ -48,7 +48,7 @@ test('two links of one host at once are one use and one grant (ATTACKS 11)', asy
   assert.deepEqual(issuer.invites.list()[0]?.peers, [machine.identity.peer]);
 });
 
-test('the secret of a token is neither sent nor compared: it is bound into the handshake (ATTACKS 12)', async () => {
+test('the secret of a token is neither sent nor compared: it is bound into the handshake (SECURITY.md 12)', async () => {
   const { world, issuer, token } = await createMesh(5);
   const parsed = decodeToken(token, world.crypto);
   const door = joinDoor(parsed, world.crypto);
@@ -63,7 +63,7 @@ test('the secret of a token is neither sent nor compared: it is bound into the h
   assert.deepEqual(issuer.invites.list()[0]?.peers, [], 'a wrong secret uses nothing up');
 });
 
-test('bytes are compared without stopping at the first difference (ATTACKS 12)', () => {
+test('bytes are compared without stopping at the first difference (SECURITY.md 12)', () => {
   fc.assert(
     fc.property(fc.uint8Array(), fc.uint8Array(), (a, b) => {
       assert.equal(equalBytes(a, b), Buffer.compare(a, b) === 0);
@@ -81,7 +81,7 @@ test('bytes are compared without stopping at the first difference (ATTACKS 12)',
   assert.equal(reads, 64);
 });
 
-test('neither token nor secrets are spoken of in any log (ATTACKS 28)', async () => {
+test('neither token nor secrets are spoken of in any log (SECURITY.md 28)', async () => {
   const { world, issuer, token } = await createMesh(1);
   for (let count = 0; count < 3; count++) {
     const joiner = await world.startJoiner();
@@ -103,7 +103,7 @@ test('neither token nor secrets are spoken of in any log (ATTACKS 28)', async ()
   assert.ok(!spoken.includes('wf1_'));
 });
 
-test('nonsense on a join link costs the sender its link and nothing else (ATTACKS 7, 8)', async () => {
+test('nonsense on a join link costs the sender its link and nothing else (SECURITY.md 7, 8)', async () => {
   const { world, issuer, token } = await createMesh(100);
   const door = joinDoor(decodeToken(token, world.crypto), world.crypto);
   const valid = { t: 'join', nickname: 'x', version: '1', control: [], data: [] };
@@ -144,7 +144,7 @@ test('nonsense on a join link costs the sender its link and nothing else (ATTACK
   await within(world.clock, joiner.join(token));
 });
 
-test('who talks out of turn or without end is cut off (ATTACKS 8)', async () => {
+test('who talks out of turn or without end is cut off (SECURITY.md 8)', async () => {
   const { world, issuer, token } = await createMesh(100);
   const door = joinDoor(decodeToken(token, world.crypto), world.crypto);
   const stranger = await world.startJoiner();

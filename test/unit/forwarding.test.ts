@@ -28,7 +28,7 @@ test('every pair of hosts that are up has a session and packets pass both ways',
   }
 });
 
-test('no two packets of an hour with rekeys and restarts are sealed with one key and one counter (ATTACKS 4)', async () => {
+test('no two packets of an hour with rekeys and restarts are sealed with one key and one counter (SECURITY.md 4)', async () => {
   const world = createForwardingWorld();
   let [a, b, c] = [await world.start(), await world.start(), await world.start()];
   const seen = new Set<string>();
