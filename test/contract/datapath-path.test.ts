@@ -1,27 +1,14 @@
 import assert from 'node:assert/strict';
-import { afterEach, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { missing, run } from './datapath-native-rig.ts';
-import { inside, openPath, type Path, type PathHost, sysctl, transfer } from './datapath-path.ts';
-import { drops } from './datapath-rig.ts';
+import { dropsOf, inside, type PathHost, pathOfEachTest, sysctl, transfer } from './datapath-path.ts';
 
 /** What wires do to a data path, with real kernels at both ends; see the drawing in datapath-path.ts. */
 
 const MEGABYTE = 1 << 20;
-const dropsOf = (host: PathHost) => drops(host as unknown as Parameters<typeof drops>[0]);
 
 describe('datapath: real paths', { skip: missing() ?? false }, () => {
-  let path: Path | undefined;
-  afterEach(async () => {
-    await path?.end();
-    path = undefined;
-  });
-
-  async function open(...parts: Parameters<typeof openPath>): Promise<readonly [PathHost, PathHost, Path]> {
-    path = await openPath(...parts);
-    const [one, two] = path.hosts;
-    assert.ok(one && two);
-    return [one, two, path];
-  }
+  const open = pathOfEachTest();
 
   for (const mtu of [1400, 1280])
     for (const mute of [false, true])

@@ -1,12 +1,14 @@
+import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { afterEach } from 'node:test';
 import {
   type NativeDatapath,
   type NativeDatapathOptions,
   openNativeDatapath,
 } from '../../src/datapath/native.ts';
 import { buildNative, run } from './datapath-native-rig.ts';
-import { ip, key, mirrored, SLOT } from './datapath-rig.ts';
+import { drops, ip, key, mirrored, SLOT } from './datapath-rig.ts';
 
 /**
  * Hosts with kernels of their own stacks, around a router that can be made narrow, mute, lossy or congested:
@@ -186,3 +188,22 @@ async function outputOf(child: ChildProcess): Promise<string> {
   await once(child, 'close');
   return text;
 }
+
+/** For a suite: opens the path of one test, whose end also ends the path. */
+export function pathOfEachTest(): (
+  ...parts: Parameters<typeof openPath>
+) => Promise<readonly [PathHost, PathHost, Path]> {
+  let path: Path | undefined;
+  afterEach(async () => {
+    await path?.end();
+    path = undefined;
+  });
+  return async (...parts) => {
+    path = await openPath(...parts);
+    const [one, two] = path.hosts;
+    assert.ok(one && two);
+    return [one, two, path];
+  };
+}
+
+export const dropsOf = (host: PathHost) => drops(host as unknown as Parameters<typeof drops>[0]);

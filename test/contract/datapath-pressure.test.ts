@@ -2,10 +2,17 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { afterEach, describe, test } from 'node:test';
+import { describe, test } from 'node:test';
 import { missing, run, until } from './datapath-native-rig.ts';
-import { inside, openPath, type Path, type PathHost, stream, transfer } from './datapath-path.ts';
-import { drops } from './datapath-rig.ts';
+import {
+  dropsOf,
+  inside,
+  type Path,
+  type PathHost,
+  pathOfEachTest,
+  stream,
+  transfer,
+} from './datapath-path.ts';
 
 /** Full load, changes in the middle of it, and neighbours that take more than their share; see the drawing in datapath-path.ts. */
 
@@ -13,22 +20,10 @@ const MEGABYTE = 1 << 20;
 const withoutStrace =
   spawnSync('strace', ['-V']).status === 0 ? false : 'needs strace to stage errors of the kernel';
 const REKEY_INTERVAL = 200;
-const dropsOf = (host: PathHost) => drops(host as unknown as Parameters<typeof drops>[0]);
 const BY_KEY = ['txNoKey', 'txExhausted', 'rxNoKey', 'rxForged', 'rxReplayed', 'rxInner', 'rxMalformed'];
 
 describe('datapath: under pressure', { skip: missing() ?? false }, () => {
-  let path: Path | undefined;
-  afterEach(async () => {
-    await path?.end();
-    path = undefined;
-  });
-
-  async function open(...parts: Parameters<typeof openPath>): Promise<readonly [PathHost, PathHost, Path]> {
-    path = await openPath(...parts);
-    const [one, two] = path.hosts;
-    assert.ok(one && two);
-    return [one, two, path];
-  }
+  const open = pathOfEachTest();
 
   for (const queues of [1, 2])
     test(`keys that change five times a second cost no packet and no pause, with queues: ${queues}`, async () => {
