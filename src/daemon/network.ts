@@ -1,5 +1,5 @@
 import { createEndpoints, type Endpoints } from '../attach/endpoints.ts';
-import { formatCidr, formatHostPort, prefixOf, type Range } from '../core/address.ts';
+import { formatCidr, formatHostPort, prefixOf } from '../core/address.ts';
 import type { Identity } from '../core/crypto.ts';
 import { openNativeDatapath } from '../datapath/native.ts';
 import { hasAesInstructions } from '../host/cpu.ts';
@@ -8,7 +8,7 @@ import { hasIpv6, readUnderlay, type Underlay } from '../host/underlay.ts';
 import type { Reach } from '../mesh/announcer.ts';
 import type { OpenedKeeper } from '../mesh/keeper.ts';
 import { createLibp2pTransport } from '../mesh/libp2p/transport.ts';
-import type { MembershipStateSection } from '../mesh/membership-state.ts';
+import { genesisOf, type MembershipStateSection } from '../mesh/membership-state.ts';
 import { type Mesh, startMesh } from '../mesh/mesh.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Datapath } from '../ports/datapath.ts';
@@ -75,7 +75,7 @@ export async function startNetwork(parts: NetworkParts): Promise<Network> {
 
 async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
   const { config, identity, keeper, state, clock, random, log, progress } = parts;
-  const range = rangeOf(state);
+  const { range } = genesisOf(state);
   const cidr = formatCidr(range.start, prefixOf(range) ?? 32);
   const look = () => readUnderlay({ device: config.device, range });
   const underlay = await look();
@@ -156,12 +156,6 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
       await mesh.close();
     },
   };
-}
-
-function rangeOf(state: MembershipStateSection): Range {
-  const value = state.get();
-  if (value?.phase !== 'member') throw new TypeError('the state holds no mesh to start');
-  return value.genesis.range;
 }
 
 /** A host that has IPv6 may be reached by it even where IPv4 is there, so packets must fit behind the longer header. */

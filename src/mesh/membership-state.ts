@@ -70,6 +70,13 @@ export function openMembershipState(
   return keeper.section<MembershipState | null>('membership', check, null);
 }
 
+/** Of the mesh that this host is a member of; throws TypeError when it is in none. */
+export function genesisOf(state: MembershipStateSection): Genesis {
+  const value = state.get();
+  if (value?.phase !== 'member') throw new TypeError('the state holds no mesh to start');
+  return value.genesis;
+}
+
 /** Makes a mesh with this peer as its creator. On disk when it resolves; rejects with MembershipError when there is a mesh already. */
 export async function foundMesh(parts: {
   readonly crypto: Crypto;

@@ -17,7 +17,7 @@ import type { Keeper } from './keeper.ts';
 import { createLinks, type Links, MOST_ACCEPTED } from './links.ts';
 import { createLiveness, type Liveness } from './liveness.ts';
 import { createMembership, type OpenMembership } from './membership.ts';
-import type { MembershipStateSection } from './membership-state.ts';
+import { genesisOf, type MembershipStateSection } from './membership-state.ts';
 import { createMessenger, type OpenMessenger } from './messenger.ts';
 import { createRecords, type OpenRecords } from './replicated.ts';
 import { createSessions, type Sessions } from './sessions.ts';
@@ -95,7 +95,7 @@ async function assemble(
   const { identity, crypto, clock, random, log, keeper, state, settings } = parts;
   const self = identity.peer;
   const boot = toHex(random.bytes(8));
-  const mesh = meshOf(state);
+  const { mesh } = genesisOf(state);
   const onClose = (step: () => Promise<void> | void) => void opened.push(step);
 
   const records = createRecords({ identity, mesh, crypto, clock, keeper, log });
@@ -198,12 +198,6 @@ async function assemble(
     announce: (reach) => announcer.announce(reach),
     close,
   };
-}
-
-function meshOf(state: MembershipStateSection): MeshId {
-  const value = state.get();
-  if (value?.phase !== 'member') throw new TypeError('the state holds no mesh to start');
-  return value.genesis.mesh;
 }
 
 /** What came with the join goes to its owners, once; a crash on the way begins again here. */
