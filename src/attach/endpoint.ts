@@ -1,4 +1,4 @@
-import type { EndpointId, NetworkName } from '../core/ids.ts';
+import type { EndpointId, NetworkId } from '../core/ids.ts';
 
 /** An interface with an address in the mesh. JSON-plain. */
 export interface Endpoint {
@@ -6,7 +6,7 @@ export interface Endpoint {
   readonly name: string | null;
   /** `host`: the host itself. */
   readonly kind: 'sandbox' | 'host';
-  readonly network: NetworkName;
+  readonly network: NetworkId;
   /** IPv4 text and length of the network's prefix. */
   readonly address: string;
   readonly prefix: number;

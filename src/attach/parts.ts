@@ -1,4 +1,4 @@
-import type { EndpointId, NetworkName } from '../core/ids.ts';
+import type { EndpointId, NetworkId } from '../core/ids.ts';
 
 /** What attaching needs of the rest of the daemon, beyond the ports: the mesh's Space and Keeper have this form. */
 
@@ -9,7 +9,7 @@ export interface Addresses {
    */
   allocate(request: {
     readonly endpoint: EndpointId;
-    readonly network: NetworkName;
+    readonly network: NetworkId;
     readonly wanted?: string;
   }): Promise<AllocatedAddress>;
   /** Gives the endpoint's addresses back; fine when it has none. On disk when it resolves. */

@@ -1,4 +1,4 @@
-import type { EndpointId, NetworkName } from '../core/ids.ts';
+import type { EndpointId, NetworkId } from '../core/ids.ts';
 import { ENDPOINT_ID } from '../ports/host.ts';
 import type { Section, Sections } from './parts.ts';
 
@@ -10,7 +10,7 @@ export interface EndpointRecord {
   readonly id: EndpointId;
   readonly kind: 'sandbox' | 'host';
   readonly phase: 'attaching' | 'attached' | 'detaching';
-  readonly network: NetworkName;
+  readonly network: NetworkId;
   readonly name: string | null;
   /** Null for the host. */
   readonly sandbox: SandboxRecord | null;
@@ -81,7 +81,7 @@ function checkRecord(item: Fields): EndpointRecord {
     id: id as EndpointId,
     kind: oneOf(item, 'kind', ['sandbox', 'host'] as const),
     phase: oneOf(item, 'phase', ['attaching', 'attached', 'detaching'] as const),
-    network: text(item, 'network') as NetworkName,
+    network: text(item, 'network') as NetworkId,
     name: item.name === null ? null : text(item, 'name'),
     sandbox: sandbox === null ? null : checkSandbox(fields(sandbox, 'sandbox')),
     address: item.address === null ? null : text(item, 'address'),

@@ -1,5 +1,5 @@
 import { quote } from '../core/address.ts';
-import { DEFAULT_NETWORK, type EndpointId, type NetworkName } from '../core/ids.ts';
+import { DEFAULT_NETWORK, type EndpointId, type NetworkId } from '../core/ids.ts';
 import { ENDPOINT_ID, INTERFACE_NAME, RESERVED_INTERFACES } from '../ports/host.ts';
 import type { Random } from '../ports/random.ts';
 import { type AttachRequest, EndpointError } from './endpoint.ts';
@@ -19,10 +19,10 @@ export function checkRequest(request: AttachRequest): void {
   }
 }
 
-export function networkOf(name: string | undefined): NetworkName {
+export function networkOf(name: string | undefined): NetworkId {
   if (name === undefined) return DEFAULT_NETWORK;
   if (!NAME.test(name)) throw bad(name, 'the name of a network');
-  return name as NetworkName;
+  return name as NetworkId;
 }
 
 function bad(text: string, what: string): EndpointError {

@@ -1,5 +1,5 @@
 import type { Range } from './address.ts';
-import type { NetworkName, PeerId } from './ids.ts';
+import type { NetworkId, PeerId } from './ids.ts';
 import { indexAt, overlaps, subtract } from './ranges.ts';
 import type { Segment } from './ring.ts';
 import { compareAge, type RingChange, type RingEntry, sameChange } from './ring-entry.ts';
@@ -15,7 +15,7 @@ import { compareAge, type RingChange, type RingEntry, sameChange } from './ring-
  * The functions here decide each step; mesh/space/ performs them, and test/model/ explores every order of them.
  */
 export interface Block extends Range {
-  readonly network: NetworkName;
+  readonly network: NetworkId;
   readonly epoch: number;
   readonly version: number;
 }

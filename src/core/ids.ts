@@ -12,7 +12,7 @@ export type MeshId = Branded<'MeshId'>;
 /** An endpoint, unique on its host: chosen by who attached it (Docker's endpoint id, a random one for `weft attach`). */
 export type EndpointId = Branded<'EndpointId'>;
 
-/** A network's name. `weft` is there from the start. */
-export type NetworkName = Branded<'NetworkName'>;
+/** A network, for ever: `weft`, which is there from the start, else 16 random hex digits. Its name may change. */
+export type NetworkId = Branded<'NetworkId'>;
 
-export const DEFAULT_NETWORK = 'weft' as NetworkName;
+export const DEFAULT_NETWORK = 'weft' as NetworkId;

@@ -1,11 +1,11 @@
 import type { Range } from './address.ts';
-import type { EndpointId, NetworkName } from './ids.ts';
+import type { EndpointId, NetworkId } from './ids.ts';
 import { includes, sizeOf } from './ranges.ts';
 
 /** One address in use on this host. */
 export interface Lease {
   readonly endpoint: EndpointId;
-  readonly network: NetworkName;
+  readonly network: NetworkId;
   readonly address: number;
 }
 
@@ -38,7 +38,7 @@ export function leaseAt(leases: Leases, address: number): Lease | undefined {
 }
 
 /** The address that the endpoint has in the network already. */
-export function leaseOf(leases: Leases, endpoint: EndpointId, network: NetworkName): Lease | undefined {
+export function leaseOf(leases: Leases, endpoint: EndpointId, network: NetworkId): Lease | undefined {
   return leases.list.find((lease) => lease.endpoint === endpoint && lease.network === network);
 }
 

@@ -1,13 +1,13 @@
 import { formatIpv4, type Range } from './address.ts';
 import type { Crypto, Identity } from './crypto.ts';
-import { DEFAULT_NETWORK, type MeshId, type NetworkName, type PeerId } from './ids.ts';
+import { DEFAULT_NETWORK, type MeshId, type NetworkId, type PeerId } from './ids.ts';
 
 /**
  * One change of ownership, written by the peer that owned the addresses before. The first one, the genesis entry, gives the whole
  * range to the creator. An entry is never altered: what supersedes it is a later entry of the new owner.
  */
 export interface RingEntry extends Range {
-  readonly network: NetworkName;
+  readonly network: NetworkId;
   /** Who owns the addresses from this entry on. */
   readonly owner: PeerId;
   /** Raised by a takeover of a removed peer's addresses; 0 at first. */
@@ -109,7 +109,7 @@ export function decodeEntry(data: unknown): Decoded<RingEntry> {
     raw;
   if (!isNumber(start) || !isNumber(last) || start > last) return wrong('start and last');
   if (!isNumber(epoch) || !isNumber(version)) return wrong('epoch and version');
-  if (!isNetworkName(network)) return wrong('network');
+  if (!isNetworkId(network)) return wrong('network');
   if (!isPeerText(owner) || !isPeerText(donor)) return wrong('owner and donor');
   if (!isSignature(donorSignature)) return wrong('donorSignature');
   const change = { start, last, network, owner, epoch, version, donor, donorSignature };
@@ -128,7 +128,7 @@ function isNumber(data: unknown): data is number {
   return Number.isInteger(data) && (data as number) >= 0 && (data as number) <= MAX_NUMBER;
 }
 
-export function isNetworkName(data: unknown): data is NetworkName {
+export function isNetworkId(data: unknown): data is NetworkId {
   return typeof data === 'string' && NETWORK.test(data);
 }
 

@@ -1,6 +1,6 @@
 import type { Range } from '../core/address.ts';
 import type { Crypto, Identity } from '../core/crypto.ts';
-import type { EndpointId, MeshId, NetworkName, PeerId } from '../core/ids.ts';
+import type { EndpointId, MeshId, NetworkId, PeerId } from '../core/ids.ts';
 import { freeCount } from '../core/ipam.ts';
 import { includes } from '../core/ranges.ts';
 import { witnessFault } from '../core/ring.ts';
@@ -69,12 +69,12 @@ export interface RingSegment {
   readonly start: number;
   readonly last: number;
   readonly owner: PeerId | undefined;
-  readonly network: NetworkName;
+  readonly network: NetworkId;
 }
 
 export interface AllocationRequest {
   readonly endpoint: EndpointId;
-  readonly network: NetworkName;
+  readonly network: NetworkId;
   /** IPv4 text. */
   readonly wanted?: string;
   readonly timeout?: number;
@@ -82,7 +82,7 @@ export interface AllocationRequest {
 
 export interface Allocation {
   readonly endpoint: EndpointId;
-  readonly network: NetworkName;
+  readonly network: NetworkId;
   /** IPv4 text. */
   readonly address: string;
   /** Length of the network's prefix. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { createRecords, type EndpointRecord } from '../../src/attach/records.ts';
-import type { EndpointId, NetworkName } from '../../src/core/ids.ts';
+import type { EndpointId, NetworkId } from '../../src/core/ids.ts';
 import { KeeperError, openKeeper } from '../../src/mesh/keeper.ts';
 import { createMemoryStore } from '../../src/ports/memory/store.ts';
 
@@ -10,7 +10,7 @@ const GOOD: EndpointRecord = {
   id: 'a' as EndpointId,
   kind: 'sandbox',
   phase: 'attached',
-  network: 'weft' as NetworkName,
+  network: 'weft' as NetworkId,
   name: null,
   sandbox: { given: 'web', path: '/run/netns/web', namespace: '4:1', birth: 'x' },
   address: '10.32.0.5',

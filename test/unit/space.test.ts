@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatIpv4 } from '../../src/core/address.ts';
-import { DEFAULT_NETWORK, type EndpointId, type NetworkName } from '../../src/core/ids.ts';
+import { DEFAULT_NETWORK, type EndpointId, type NetworkId } from '../../src/core/ids.ts';
 import { SpaceError, type SpaceErrorCode } from '../../src/mesh/space.ts';
 import { createSpaceWorld, type SpaceWorld } from './support/space-world.ts';
 
@@ -157,7 +157,7 @@ test('bad requests are refused at once, each with what to do', async () => {
   for (const [wanted, code] of cases) {
     assert.equal((await refusal(world, world.allocate('anna', 'x', wanted))).code, code, wanted);
   }
-  const elsewhere = { endpoint: 'x' as EndpointId, network: 'nowhere' as NetworkName };
+  const elsewhere = { endpoint: 'x' as EndpointId, network: 'nowhere' as NetworkId };
   assert.equal((await refusal(world, world.space('anna').allocate(elsewhere))).code, 'unknown-network');
   assert.deepEqual(world.space('anna').allocations(), []);
 });

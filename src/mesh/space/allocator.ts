@@ -1,5 +1,5 @@
 import { formatIpv4, parseIpv4, prefixOf, type Range } from '../../core/address.ts';
-import { DEFAULT_NETWORK, type EndpointId, type NetworkName, type PeerId } from '../../core/ids.ts';
+import { DEFAULT_NETWORK, type EndpointId, type NetworkId, type PeerId } from '../../core/ids.ts';
 import { drop, type Lease, leaseAt, leaseOf, nextFree, take } from '../../core/ipam.ts';
 import { includes, itemAt } from '../../core/ranges.ts';
 import { formatRange } from '../../core/ring-entry.ts';
@@ -46,7 +46,7 @@ export function createAllocator(parts: AllocatorParts): Allocator {
   /** Every request that finds nothing free waits for the same one. */
   let refill: Promise<void> | undefined;
 
-  const ownBlocks = (network: NetworkName) => ledger.own().filter((block) => block.network === network);
+  const ownBlocks = (network: NetworkId) => ledger.own().filter((block) => block.network === network);
 
   function toAllocation({ endpoint, network, address }: Lease): Allocation {
     return { endpoint, network, address: formatIpv4(address), prefix: prefixOf(range) ?? 32 };
@@ -94,10 +94,10 @@ export function createAllocator(parts: AllocatorParts): Allocator {
     return parsed.value;
   }
 
-  const pick = (network: NetworkName) => nextFree(ownBlocks(network), range, state.leases.get());
+  const pick = (network: NetworkId) => nextFree(ownBlocks(network), range, state.leases.get());
 
   /** The address when it may be taken now, undefined when its owner must be asked. */
-  function claimable(address: number, network: NetworkName): number | undefined {
+  function claimable(address: number, network: NetworkId): number | undefined {
     const lease = leaseAt(state.leases.get(), address);
     const text = formatIpv4(address);
     if (lease !== undefined) {

@@ -1,6 +1,6 @@
 import type { EndpointId } from '../../core/ids.ts';
 import { type Lease, type Leases, NO_LEASES } from '../../core/ipam.ts';
-import { decodeEntry, isNetworkName, type RingEntry } from '../../core/ring-entry.ts';
+import { decodeEntry, isNetworkId, type RingEntry } from '../../core/ring-entry.ts';
 import type { Keeper, Section } from '../keeper.ts';
 
 /** What this peer's space has on disk. The entries that it wrote itself are in its records. */
@@ -45,7 +45,7 @@ function checkLeases(data: unknown): Leases {
 function checkLease(data: unknown): Lease {
   const { endpoint, network, address } = fields(data, 'a lease');
   if (typeof endpoint !== 'string') throw new TypeError('endpoint of a lease is not text');
-  if (!isNetworkName(network)) throw new TypeError('network of a lease is not a name');
+  if (!isNetworkId(network)) throw new TypeError('network of a lease is not a name');
   if (!isAddress(address)) throw new TypeError('address of a lease is not an address');
   return { endpoint: endpoint as EndpointId, network, address };
 }
