@@ -22,7 +22,7 @@ const TESTS = import.meta.dirname;
 /** Longest time for one file; the slowest host test takes about a minute. */
 const FILE_TIMEOUT = 300_000;
 
-const SUITES = ['architecture', 'unit', 'contract', 'model', 'sim', 'fuzz', 'attack', 'hosts'];
+const SUITES = ['architecture', 'unit', 'contract', 'model', 'sim', 'fuzz', 'attack', 'hosts', 'docker'];
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -64,9 +64,9 @@ function partition(all: readonly string[]): { shared: string[]; alone: string[] 
   return { shared, alone };
 }
 
-/** Host tests by their folder; others by what they import. */
+/** Tests of hosts and of Docker by their folder; others by what they import. */
 function needsTheMachine(file: string): boolean {
-  if (relative(TESTS, file).startsWith('hosts/')) return true;
+  if (/^(hosts|docker)\//.test(relative(TESTS, file))) return true;
   return /from '[^']*(\/lab\/|\/hosts\/|native)[^']*'/.test(readFileSync(file, 'utf8'));
 }
 

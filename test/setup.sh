@@ -89,6 +89,7 @@ install_packages() {
 # command:package
 tools="ip:iproute2 nft:nftables nsenter:util-linux g++:g++ make:make python3:python3"
 [ "$purpose" = host ] || tools="$tools ping:iputils-ping iperf3:iperf3 tcpdump:tcpdump sysctl:procps ethtool:ethtool strace:strace"
+[ "$purpose" = host ] || tools="$tools dockerd:docker.io busybox:busybox-static"
 [ "$purpose" = bench ] && tools="$tools wireguard-go:wireguard-go wg:wireguard-tools"
 
 missing_packages() {
@@ -110,6 +111,7 @@ install_tools() {
   say "installing the Debian packages $missing"
   export DEBIAN_FRONTEND=noninteractive
   log=$(mktemp)
+  forbid_services
   # shellcheck disable=SC2086 # a list of words on purpose
   if ! { apt-get update -q && apt-get install -q -y --no-install-recommends $missing; } >"$log" 2>&1; then
     tail -n 15 "$log" >&2
@@ -117,6 +119,16 @@ install_tools() {
     fail "apt-get could not install: $missing"
   fi
   rm -f "$log"
+}
+
+# Tests start engines of their own; the machine's own Docker stays off. What is there already knows better (policy-rc.d(8)).
+forbid_services() {
+  policy=/usr/sbin/policy-rc.d
+  [ -e "$policy" ] && return
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod 755 "$policy"
+  trap 'rm -f "$policy"' EXIT
+  trap 'exit 1' HUP INT TERM
 }
 
 # Intel's AES-GCM is faster than OpenSSL's; the data path does without where the system has no such package.

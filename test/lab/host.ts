@@ -64,20 +64,20 @@ export function createHost(
     async kill() {
       const pid = await daemon();
       if (pid === undefined) throw new Error(`no daemon runs on ${namespace.name}`);
-      await namespace.run(['kill', '-9', String(pid)]);
+      namespace.signal(pid, 'SIGKILL');
       await until(`weftd on ${namespace.name} to be gone`, () => hasEnded(pid));
     },
   };
 }
 
 /** Gone, or a zombie: its memory goes first, its sockets later. State: third field of /proc/PID/stat (proc(5)). */
-async function hasEnded(pid: number): Promise<boolean> {
+export async function hasEnded(pid: number): Promise<boolean> {
   const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined);
   return stat === undefined || /^[ZX]/.test(stat.slice(stat.lastIndexOf(')') + 2));
 }
 
 /** The body of an answer over a unix socket; sockets do not care for network namespaces. */
-function get(socketPath: string, path: string): Promise<string> {
+export function get(socketPath: string, path: string): Promise<string> {
   return new Promise((resolve, reject) => {
     const asked = request({ socketPath, path, timeout: 5_000 }, (response) => {
       let text = '';

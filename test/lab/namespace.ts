@@ -14,6 +14,8 @@ export interface Namespace {
   start(argv: readonly string[], options?: NamespaceOptions): Background;
   /** Processes inside. */
   processes(): Promise<number[]>;
+  /** Signals one of them; its id as the machine sees it. */
+  signal(pid: number, name: NodeJS.Signals): void;
 }
 
 export interface NamespaceOptions extends CommandOptions {
@@ -28,7 +30,13 @@ export async function createNamespace(name: string, path: string, echo: Echo): P
   return existingNamespace(name, path, echo);
 }
 
-export function existingNamespace(name: string, path: string, echo: Echo): Namespace {
+/** `enter` turns a command into the one that runs it inside; default: `ip netns exec`. */
+export function existingNamespace(
+  name: string,
+  path: string,
+  echo: Echo,
+  enter: (argv: readonly string[]) => string[] = (argv) => inside(name, path, argv),
+): Namespace {
   const announce = (argv: readonly string[], say?: string | null) => {
     if (say !== null) echo.command(name, say ?? shown(argv));
   };
@@ -37,15 +45,19 @@ export function existingNamespace(name: string, path: string, echo: Echo): Names
     path,
     run(argv, { say, ...options } = {}) {
       announce(argv, say);
-      return execute(inside(name, path, argv), { label: `${name}# ${say ?? shown(argv)}`, ...options });
+      return execute(enter(argv), { label: `${name}# ${say ?? shown(argv)}`, ...options });
     },
     start(argv, { say, ...options } = {}) {
       announce(argv, say);
-      return background(inside(name, path, argv), options);
+      return background(enter(argv), options);
     },
     async processes() {
       const { stdout } = await execute(['ip', 'netns', 'pids', path]);
       return stdout.split('\n').filter(Boolean).map(Number);
+    },
+    signal(pid, signal) {
+      echo.command(name, `kill -${signal.slice(3)} ${pid}`);
+      process.kill(pid, signal);
     },
   };
 }

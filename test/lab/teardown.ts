@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { killBackground } from './command.ts';
+import { firstProcesses, removeCgroups, thawContainers } from './teardown-docker.ts';
 
 /**
  * Labs leave nothing behind, however they end. What a lab makes carries its id: namespaces `weft<id>-…` and one folder, which
@@ -68,10 +69,13 @@ function readRecord(id: string): LabRecord {
 export function tearDown(id: string): void {
   const namespaces = namespacesOf(id);
   const alive = () => namespaces.flatMap(processesIn);
+  thawContainers(id);
+  signal(firstProcesses(labFolder(id)), 'SIGKILL');
   signal(alive(), 'SIGTERM');
   for (let waited = 0; waited < 2_000 && alive().length > 0; waited += 50) pause(50);
   signal(alive(), 'SIGKILL');
   for (const namespace of namespaces) spawnSync('ip', ['netns', 'delete', namespace]);
+  removeCgroups(id);
   rmSync(labFolder(id), { recursive: true, force: true, maxRetries: 3 });
   open.delete(id);
 }
