@@ -1,5 +1,6 @@
 #!/bin/sh
 # Builds the addon: sh build.sh [asan|tsan|ubsan]. Quick when nothing changed; prints the path of the result.
+# `sh build.sh headers` builds nothing and prints where Node's headers are.
 # Headers are those of the Node that runs it (its OpenSSL headers are among them), not those of a system package.
 set -eu
 cd "$(dirname "$0")"
@@ -7,11 +8,11 @@ here=$PWD
 PATH=$here/../node_modules/.bin:$here/node_modules/.bin:$PATH
 
 case "${1:-}" in
-  '') sanitize='' folder=$here ;;
+  '' | headers) sanitize='' folder=$here ;;
   asan) sanitize=address folder=$here/build/asan ;;
   tsan) sanitize=thread folder=$here/build/tsan ;;
   ubsan) sanitize=undefined folder=$here/build/ubsan ;;
-  *) echo "usage: build.sh [asan|tsan|ubsan]" >&2; exit 1 ;;
+  *) echo "usage: build.sh [asan|tsan|ubsan|headers]" >&2; exit 1 ;;
 esac
 
 # One build at a time: tests may ask for it at once.
@@ -23,7 +24,7 @@ result=$folder/build/Release/tun_tap_napi.node
 stamp=$folder/build/Release/.stamp
 # What the result depends on: sources, build rules, and the Node whose headers are used.
 wanted=$( { node --version; cat binding.gyp build.sh src/*; } | sha256sum)
-if [ -f "$result" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
+if [ "${1:-}" != headers ] && [ -f "$result" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; then
   echo "$result"
   exit 0
 fi
@@ -52,6 +53,10 @@ if [ -z "$headers" ]; then
   tar -xzf "$kept/$tarball" -C "$kept" --strip-components=1 package/include
   rm -f "$kept/$tarball"
   headers=$kept
+fi
+if [ "${1:-}" = headers ]; then
+  echo "$headers/include/node"
+  exit 0
 fi
 
 if [ -n "$sanitize" ]; then
