@@ -90,7 +90,8 @@ install_packages() {
 tools="ip:iproute2 nft:nftables nsenter:util-linux g++:g++ make:make python3:python3"
 [ "$purpose" = host ] || tools="$tools ping:iputils-ping iperf3:iperf3 tcpdump:tcpdump sysctl:procps ethtool:ethtool strace:strace"
 [ "$purpose" = host ] || tools="$tools dockerd:docker.io busybox:busybox-static"
-[ "$purpose" = bench ] && tools="$tools wireguard-go:wireguard-go wg:wireguard-tools"
+[ "$purpose" = bench ] && tools="$tools wireguard-go:wireguard-go wg:wireguard-tools nebula:nebula nebula-cert:nebula
+  tincd:tinc openvpn:openvpn openssl:openssl"
 
 missing_packages() {
   for tool in $tools; do

@@ -3,7 +3,7 @@ import { createLab, type Lab } from '../lab/create.ts';
 import type { Echo } from '../lab/echo.ts';
 import type { LabHost } from '../lab/host.ts';
 import { converged, join, joinAll, tokenIn } from '../lab/mesh.ts';
-import { addressOf, lastLine, ping, reaches, serveEcho, talk } from '../lab/traffic.ts';
+import { addressOf, lastLine, reaches, serveEcho, talk } from '../lab/traffic.ts';
 import { until } from '../lab/wait.ts';
 import { usageOf } from './processes.ts';
 
@@ -119,10 +119,4 @@ export function restart(echo: Echo): Promise<Restart> {
     await Promise.all([talker.stop(), server.stop()]);
     return { gap, up };
   });
-}
-
-/** Average round trip in microseconds over an idle tunnel. */
-export async function roundTrip(from: Parameters<typeof ping>[0], address: string): Promise<number> {
-  const { average } = await ping(from, address, { count: 200, interval: 0.01, say: null });
-  return average * 1_000;
 }

@@ -5,7 +5,7 @@ import { test } from 'node:test';
 import { startCapture } from '../lab/capture.ts';
 import { type Background, background } from '../lab/command.ts';
 import { labFolder, leftovers, namespacesOf, tearDown } from '../lab/teardown.ts';
-import { ping, throughput } from '../lab/traffic.ts';
+import { ping, stream } from '../lab/traffic.ts';
 import { until } from '../lab/wait.ts';
 import { story } from './story.ts';
 
@@ -47,9 +47,9 @@ story('faults of the wire come when asked for and go when mended', { hosts: 3 },
   assert.deepEqual(await reached(), [0, 0]);
   await lab.wire.mend();
   await lab.wire.limit('h2', 20);
-  assert.ok((await throughput(one, two, two.address)) < 40e6);
+  assert.ok((await stream(one, two, two.address)).bitsPerSecond < 40e6);
   await lab.wire.mend();
-  assert.ok((await throughput(one, two, two.address)) > 100e6);
+  assert.ok((await stream(one, two, two.address)).bitsPerSecond > 100e6);
 });
 
 story('a host behind a NAT reaches others and is not reached', { hosts: 1 }, async (lab) => {

@@ -21,7 +21,7 @@ import { joinAll } from './mesh.ts';
 import type { Namespace } from './namespace.ts';
 import { createReport } from './report.ts';
 import { difference, snapshot } from './snapshot.ts';
-import { addressOf, ping, reaches, say, serveEcho, throughput } from './traffic.ts';
+import { addressOf, ping, reaches, say, serveEcho, stream } from './traffic.ts';
 import { until } from './wait.ts';
 
 /** Longest time that the demonstration may take, in seconds. */
@@ -147,7 +147,7 @@ async function sendText(places: readonly Place[]): Promise<void> {
 
 async function measureAll(places: readonly Place[]): Promise<void> {
   for (const [from, to] of pairs(places)) {
-    const rate = await throughput(from.sandbox, to.sandbox, to.address);
+    const { bitsPerSecond: rate } = await stream(from.sandbox, to.sandbox, to.address);
     const detail = `${(rate / 1e9).toFixed(2)} Gbit/s, while the wire is being captured`;
     report.check(`iperf3 ${from.sandbox.name} → ${to.sandbox.name}`, rate > 0, detail);
   }

@@ -58,37 +58,44 @@ export interface StreamOptions {
   readonly reverse?: boolean;
 }
 
-/** TCP throughput from one namespace to another, in bit/s as the receiver saw it. */
-export async function throughput(
+export interface StreamResult {
+  /** As the receiver saw it. */
+  readonly bitsPerSecond: number;
+  readonly bytes: number;
+  /** Segments that were sent again. */
+  readonly retransmits: number;
+}
+
+/** TCP from one namespace to another for so many seconds, default 1. */
+export async function stream(
   from: Namespace,
   to: Namespace,
   address: string,
   { seconds = 1, streams = 1, reverse = false }: StreamOptions = {},
-): Promise<number> {
+): Promise<StreamResult> {
   const server = to.start(['iperf3', '-s', '-1', '-B', address, '--forceflush'], { say: null });
   try {
     await until('iperf3 to listen', () => server.output().includes('listening'));
-    const words = [
-      'iperf3',
-      '-c',
-      address,
-      '-t',
-      `${seconds}`,
-      '-P',
-      `${streams}`,
-      ...(reverse ? ['-R'] : []),
-    ];
+    const amount = ['-t', `${seconds}`, '-P', `${streams}`, ...(reverse ? ['-R'] : [])];
+    const words = ['iperf3', '-c', address, ...amount];
     const { stdout } = await from.run([...words, '-J'], {
       say: words.join(' '),
       timeout: (seconds + 20) * 1_000,
       check: false,
     });
-    const result = JSON.parse(stdout) as {
+    const { error, end } = JSON.parse(stdout) as {
       error?: string;
-      end?: { sum_received?: { bits_per_second: number } };
+      end?: {
+        sum_received?: { bits_per_second: number; bytes: number };
+        sum_sent?: { retransmits?: number };
+      };
     };
-    if (result.error !== undefined) throw new Error(`iperf3: ${result.error}`);
-    return result.end?.sum_received?.bits_per_second ?? Number.NaN;
+    if (error !== undefined) throw new Error(`iperf3: ${error}`);
+    return {
+      bitsPerSecond: end?.sum_received?.bits_per_second ?? Number.NaN,
+      bytes: end?.sum_received?.bytes ?? Number.NaN,
+      retransmits: end?.sum_sent?.retransmits ?? 0,
+    };
   } finally {
     await server.stop();
   }
