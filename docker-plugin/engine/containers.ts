@@ -1,0 +1,141 @@
+import type { DockerContainerDetail } from './api.ts';
+import type { EngineParts } from './parts.ts';
+import type { Sticky } from './sticky.ts';
+
+/** The engine's containers on networks of the mesh: their names are published while they run, and their labels are known here. */
+export interface Containers {
+  /** Looks at one container; when a look at it is under way, another one follows. Never rejects. */
+  refresh(id: string): Promise<void>;
+  /** It has ended: its names go at once. */
+  ended(id: string): void;
+  /** It is no longer on a network. */
+  left(id: string, dockerNetwork: string): void;
+  /** Looks at all of them, and takes back the names of those that are gone. */
+  refreshAll(): Promise<void>;
+  /** Labels of the containers that run, by Docker's id of the endpoint. */
+  labels(): ReadonlyMap<string, ReadonlyMap<string, string>>;
+}
+
+interface Published {
+  readonly endpoint: string;
+  readonly dockerNetwork: string;
+  readonly labels: ReadonlyMap<string, string>;
+  /** What was published, to leave it alone when it is the same. */
+  readonly text: string;
+}
+
+/** Looks at the same time; each may wait for a container that is being started. */
+const AT_ONCE = 8;
+
+export function createContainers(
+  parts: Pick<EngineParts, 'api' | 'driver' | 'names' | 'log'>,
+  sticky: Sticky,
+): Containers {
+  const { api, driver, names, log } = parts;
+  /** By container and endpoint. */
+  const published = new Map<string, Map<string, Published>>();
+  /** Containers that are being looked at; true: once more afterwards. */
+  const looking = new Map<string, boolean>();
+
+  function withdraw(id: string, gone: (one: Published) => boolean): void {
+    for (const one of published.get(id)?.values() ?? []) {
+      if (!gone(one)) continue;
+      published.get(id)?.delete(one.endpoint);
+      names.withdraw(one.endpoint).catch((error: unknown) => {
+        log.warn('names of a container could not be taken back', {
+          endpoint: one.endpoint,
+          error: String(error),
+        });
+      });
+    }
+    if (published.get(id)?.size === 0) published.delete(id);
+  }
+
+  async function look(id: string): Promise<void> {
+    const container = await api.container(id);
+    // Something happened to it while Docker answered: the answer may be from before.
+    if (looking.get(id) === true) return;
+    if (container === undefined || !container.running) {
+      withdraw(id, () => true);
+      return;
+    }
+    sticky.onContainer(container, driver.networkOf);
+    await publish(container);
+  }
+
+  async function publish(container: DockerContainerDetail): Promise<void> {
+    const { id, labels, attachments } = container;
+    const there = published.get(id) ?? new Map<string, Published>();
+    const current = new Set<string>();
+    for (const { network: dockerNetwork, endpoint, address, aliases } of attachments) {
+      const network = driver.networkOf(dockerNetwork);
+      if (network === undefined || endpoint === null || address === null) continue;
+      const record = { network, address, names: namesOf(container, aliases) };
+      const text = JSON.stringify(record);
+      current.add(endpoint);
+      const isNew = there.get(endpoint)?.text !== text;
+      there.set(endpoint, { endpoint, dockerNetwork, labels, text });
+      published.set(id, there);
+      if (isNew) await names.publish(endpoint, record);
+    }
+    withdraw(id, ({ endpoint }) => !current.has(endpoint));
+  }
+
+  async function refresh(id: string): Promise<void> {
+    if (looking.has(id)) {
+      looking.set(id, true);
+      return;
+    }
+    try {
+      do {
+        looking.set(id, false);
+        await look(id);
+      } while (looking.get(id) === true);
+    } catch (error) {
+      log.debug('cannot look at a container', { container: id, error: String(error) });
+    } finally {
+      looking.delete(id);
+    }
+  }
+
+  /** An answer that is on its way knows nothing of this. */
+  function outdate(id: string): void {
+    if (looking.has(id)) looking.set(id, true);
+  }
+
+  return {
+    refresh,
+    ended(id) {
+      outdate(id);
+      withdraw(id, () => true);
+    },
+    left(id, dockerNetwork) {
+      outdate(id);
+      withdraw(id, (one) => one.dockerNetwork === dockerNetwork);
+    },
+    async refreshAll() {
+      const all = await api.containers();
+      const ids = all.filter(({ networks }) => networks.some(driver.networkOf)).map(({ id }) => id);
+      const alive = new Set(ids);
+      for (const id of [...published.keys()]) if (!alive.has(id)) withdraw(id, () => true);
+      const queue = [...ids];
+      const worker = async () => {
+        for (let id = queue.pop(); id !== undefined; id = queue.pop()) await refresh(id);
+      };
+      await Promise.all(Array.from({ length: AT_ONCE }, worker));
+    },
+    labels: () => new Map([...published.values()].flatMap((all) => [...all.values()].map(labelled))),
+  };
+}
+
+function labelled({ endpoint, labels }: Published): [string, ReadonlyMap<string, string>] {
+  return [endpoint, labels];
+}
+
+/** The name first: an address is called by it. Docker puts the short id among the aliases; not in every release. */
+function namesOf(
+  { id, name, hostname }: DockerContainerDetail,
+  aliases: readonly string[],
+): readonly string[] {
+  return [...new Set([name, hostname, ...aliases, id.slice(0, 12)])].filter((one) => one !== '');
+}

@@ -1,0 +1,72 @@
+import type { Clock } from '../../src/ports/clock.ts';
+import type { Log } from '../../src/ports/log.ts';
+import type { DockerApi } from './api.ts';
+
+/** What the engine part needs of the rest of the daemon; the mesh's networks and names and the driver's records have these forms. */
+export interface EngineParts {
+  readonly api: DockerApi;
+  readonly networks: MeshNetworks;
+  readonly driver: DriverRecords;
+  readonly names: PublishedNames;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface MeshNetwork {
+  /** Never changes. */
+  readonly id: string;
+  /** Null between Docker's wish for a pool and the moment when Docker has told the name. */
+  readonly name: string | null;
+  /** CIDR. */
+  readonly subnet: string;
+  readonly internal: boolean;
+}
+
+export interface MeshNetworks {
+  list(): readonly MeshNetwork[];
+  /** Known to have been there, and removed. */
+  isRemoved(id: string): boolean;
+  rename(id: string, name: string): Promise<unknown>;
+  /** Called after each change. Returns the way to stop. */
+  watch(listener: () => void): () => void;
+}
+
+/** What the driver has told Docker, from its own state. */
+export interface DriverRecords {
+  /** Network of the mesh behind a Docker network; undefined for one that the driver does not know. */
+  networkOf(dockerNetwork: string): string | undefined;
+  endpoints(): readonly DriverEndpoint[];
+  /** As if Docker had said that the endpoint is gone. Fine when it is. */
+  release(endpoint: string): Promise<void>;
+}
+
+export interface DriverEndpoint {
+  /** Docker's id of the endpoint. */
+  readonly id: string;
+  /** Docker's id of the network. */
+  readonly dockerNetwork: string;
+  readonly address: string;
+}
+
+export interface PublishedNames {
+  /** Replaces what the endpoint had. */
+  publish(endpoint: string, record: NameRecord): Promise<void>;
+  /** Fine when there is nothing. */
+  withdraw(endpoint: string): Promise<void>;
+}
+
+export interface NameRecord {
+  /** Network of the mesh. */
+  readonly network: string;
+  /** IPv4 text. */
+  readonly address: string;
+  readonly names: readonly string[];
+}
+
+/** As in status. */
+export interface EngineWarning {
+  readonly code: string;
+  readonly severity: 'info' | 'warning' | 'error';
+  readonly text: string;
+  readonly remedy: string;
+}

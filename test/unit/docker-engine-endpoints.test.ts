@@ -1,0 +1,141 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { APP, createEngineWorld, type EngineWorld } from './support/engine-world.ts';
+
+/** A world with the network `app` in Docker; resolves to Docker's id of it. */
+async function started(): Promise<EngineWorld & { readonly network: string }> {
+  const world = createEngineWorld(APP);
+  world.engine.start();
+  await world.clock.settle();
+  const [made] = await world.docker.networks();
+  const network = made?.id ?? '';
+  world.known.set(network, APP.id);
+  return { ...world, network };
+}
+
+function namesIn({ names }: EngineWorld): string[] {
+  return [...names.values()].flatMap((record) => record.names).sort();
+}
+
+test('a container is known by its name, host name, aliases and short id, and labelled', async () => {
+  const world = await started();
+  const { clock, docker, engine, network, names } = world;
+  const id = docker.run({
+    name: 'shop_web_1',
+    hostname: 'front',
+    aliases: ['web'],
+    labels: { tier: 'edge' },
+    networks: { [network]: '10.32.1.2' },
+  });
+  await clock.settle();
+  const [endpoint = ''] = names.keys();
+  assert.deepEqual(names.get(endpoint), {
+    network: APP.id,
+    address: '10.32.1.2',
+    names: ['shop_web_1', 'front', 'web', id.slice(0, 12)],
+  });
+  assert.equal(engine.containers.labels().get(endpoint)?.get('tier'), 'edge');
+});
+
+test('names go with the container, and come with a new endpoint when it is started again', async () => {
+  const world = await started();
+  const { clock, docker, network, names } = world;
+  const web = docker.run({ name: 'web', networks: { [network]: '10.32.1.2' } });
+  await clock.settle();
+  const [first] = names.keys();
+  docker.stop(web);
+  await clock.settle();
+  assert.deepEqual(namesIn(world), []);
+  docker.start(web);
+  await clock.settle();
+  const [second] = names.keys();
+  assert.notEqual(first, second);
+  assert.ok(namesIn(world).includes('web'));
+});
+
+test('an answer that was on its way when the container ended publishes nothing', async () => {
+  const world = await started();
+  const { clock, docker, network } = world;
+  const release = docker.hold();
+  const web = docker.run({ name: 'web', networks: { [network]: '10.32.1.2' } });
+  await clock.settle();
+  docker.stop(web);
+  release();
+  await clock.settle();
+  assert.deepEqual(namesIn(world), []);
+});
+
+test('a container that is on no network of the mesh is not named', async () => {
+  const world = await started();
+  const { clock, docker } = world;
+  const bridge = docker.addNetwork({ name: 'other', driver: 'bridge' });
+  docker.run({ name: 'alone', networks: { [bridge]: '172.17.0.2' } });
+  await clock.settle();
+  assert.deepEqual(namesIn(world), []);
+});
+
+test('names of containers that ended unseen are taken back when Docker answers again', async () => {
+  const world = await started();
+  const { clock, docker, network } = world;
+  const web = docker.run({ name: 'web', networks: { [network]: '10.32.1.2' } });
+  await clock.settle();
+  docker.crash();
+  docker.remove(web);
+  await clock.settle();
+  docker.restart();
+  await clock.advance(6_000);
+  assert.deepEqual(namesIn(world), []);
+});
+
+test('an endpoint that Docker has forgotten is released after a second look, with its names', async () => {
+  const world = await started();
+  const { clock, docker, network, endpoints, names } = world;
+  const live = docker.run({ name: 'web', networks: { [network]: '10.32.1.2' } });
+  await clock.settle();
+  const [inUse = ''] = names.keys();
+  endpoints.set(inUse, { id: inUse, dockerNetwork: network, address: '10.32.1.2' });
+  endpoints.set('lost', { id: 'lost', dockerNetwork: network, address: '10.32.1.3' });
+  names.set('lost', { network: APP.id, address: '10.32.1.3', names: ['gone'] });
+  await clock.advance(60_000);
+  assert.ok(endpoints.has('lost'), 'one look is not enough');
+  await clock.advance(10_000);
+  assert.deepEqual([...endpoints.keys()], [inUse]);
+  assert.ok(!namesIn(world).includes('gone'));
+  assert.ok(live.length > 0 && names.has(inUse));
+});
+
+test('an endpoint that is being made while Docker is looked at stays', async () => {
+  const world = await started();
+  const { clock, docker, network, endpoints, names } = world;
+  endpoints.set('new', { id: 'new', dockerNetwork: network, address: '10.32.1.2' });
+  await clock.advance(60_000);
+  docker.run({ name: 'web', networks: { [network]: '10.32.1.2' } });
+  await clock.settle();
+  const [endpoint = ''] = names.keys();
+  endpoints.delete('new');
+  endpoints.set(endpoint, { id: endpoint, dockerNetwork: network, address: '10.32.1.2' });
+  await clock.advance(200_000);
+  assert.deepEqual([...endpoints.keys()], [endpoint]);
+});
+
+test('what Docker lists without a container and weft does not know is taken off the network', async () => {
+  const { clock, docker, network } = await started();
+  docker.leave(network, 'stale', 'web');
+  await clock.advance(70_000);
+  assert.deepEqual(
+    docker.calls.filter((call) => call.startsWith('disconnect')),
+    ['disconnect web'],
+  );
+  assert.deepEqual((await docker.network(network))?.endpoints, []);
+});
+
+test('a running container that weft does not know is named with what to do', async () => {
+  const { clock, docker, network, warnings, endpoints } = await started();
+  docker.run({ name: 'web', networks: { [network]: '10.32.1.2' } });
+  await clock.advance(70_000);
+  assert.deepEqual(warnings(), ['docker-endpoint-unknown']);
+  const [endpoint] = (await docker.network(network))?.endpoints ?? [];
+  endpoints.set(endpoint?.id ?? '', { id: endpoint?.id ?? '', dockerNetwork: network, address: '10.32.1.2' });
+  await clock.advance(70_000);
+  assert.deepEqual(warnings(), []);
+});
