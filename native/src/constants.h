@@ -63,11 +63,19 @@ constexpr size_t kMaxJoined = 128;
 constexpr int kReceiveBufferBytes = 8 * 1024 * 1024;
 constexpr int kSendBufferBytes = 2 * 1024 * 1024;
 
-/// One peer behind a slow device could fill the socket's queue for all. After so many refusals one of them is held for a while to a
-/// part of the queue, so that the others find room; a TCP stream slows down long before.
-constexpr unsigned kRefusalsToHold = 8;
-constexpr int64_t kHoldTime = 1'000'000'000;
-constexpr int heldShare(int queueBytes) { return queueBytes / 4 * 3; }
+/// Sending sockets beside the main one, for peers that fill their queue (sidings.h): so many slow peers at once hurt nobody else. Their
+/// queues are short: what waits there waits for long.
+constexpr unsigned kMaxSidings = 4;
+constexpr int kSidingBufferBytes = 512 * 1024;
+
+/// A queue is crowded when a quarter of it is full: the rest is for what is sent until the culprit is found. A siding is calm when next to
+/// nothing waits in it; on trial for so long, a peer that sends too much has shown it; one that made room for others has its peace for
+/// a second.
+constexpr int crowdedAt(int queueBytes) { return queueBytes / 4; }
+constexpr int calmBelow(int queueBytes) { return queueBytes / 8; }
+constexpr int fullAt(int queueBytes) { return queueBytes / 4 * 3; }
+constexpr int64_t kTrialTime = 50'000'000;
+constexpr int64_t kAcquittedTime = 1'000'000'000;
 
 /// Events that the other side of the wire can cause at will.
 constexpr int64_t kKeyWantedInterval = 1'000'000'000;

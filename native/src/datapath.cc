@@ -75,10 +75,11 @@ OpenError Datapath::openTuns() {
 }
 
 OpenError Datapath::openSockets() {
-  for (auto& queue : queues_) {
-    const uint16_t port = queue == queues_[0] ? options_.port : queues_[0]->udp.port();
-    if (const OpenError error = queue->udp.open(options_.address, port, queues_.size() > 1, options_.udp)) return error;
-  }
+  UdpSocket& first = queues_[0]->udp;
+  if (const OpenError error = first.open(options_.address, options_.port, false, options_.udp)) return error;
+  for (size_t i = 1; i < queues_.size(); ++i)
+    if (const OpenError error = queues_[i]->udp.open(options_.address, first.port(), true, options_.udp)) return error;
+  for (auto& queue : queues_) queue->udp.openSidings(queueCount());
   return {};
 }
 

@@ -59,6 +59,11 @@ bool Endpoint::isIpv4() const {
   return IN6_IS_ADDR_V4MAPPED(&address.sin6_addr);
 }
 
+bool Endpoint::isAny() const {
+  const std::string address = text();
+  return address == "::" || address == "0.0.0.0";
+}
+
 std::string Endpoint::text() const {
   char out[INET6_ADDRSTRLEN] = "";
   if (length == sizeof(sockaddr_in)) {

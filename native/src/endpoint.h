@@ -22,6 +22,8 @@ struct Endpoint {
   bool known() const { return length != 0; }
   /// Also where the socket maps it into IPv6.
   bool isIpv4() const;
+  /// The address that stands for all of a host, of either family.
+  bool isAny() const;
   bool operator==(const Endpoint& other) const { return std::memcmp(this, &other, sizeof *this) == 0; }
 
   const sockaddr* address() const { return reinterpret_cast<const sockaddr*>(bytes); }

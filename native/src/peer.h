@@ -29,10 +29,6 @@ class Peer {
   std::atomic<int64_t> nextKeyWanted{0};
   std::atomic<int64_t> nextRoam{0};
 
-  /// Datagrams that a full socket refused, and until when the peer is held to its share of the queue.
-  std::atomic<uint32_t> refusals{0};
-  std::atomic<int64_t> heldUntil{0};
-
   /// All valid sessions; event loop only.
   std::vector<Session*> sessions;
 };

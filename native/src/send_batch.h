@@ -26,12 +26,12 @@ class SendBatch {
     return used_ + length <= kArenaBytes && runs_ < kMaxRuns ? &arena_[used_] : nullptr;
   }
 
-  /// Adds what was written to the place that reserve() gave.
-  void commit(size_t length, unsigned slot, const Endpoint& to, uint8_t tos, size_t innerBytes) {
+  /// Adds what was written to the place that reserve() gave. A peer has the same siding in all of a batch.
+  void commit(size_t length, unsigned slot, const Endpoint& to, uint8_t tos, uint8_t siding, size_t innerBytes) {
     uint8_t* data = &arena_[used_];
     used_ += length;
     if (!extends(length, slot, to, tos)) {
-      list_[runs_++] = Run{to, data, static_cast<uint32_t>(length), static_cast<uint16_t>(length), 1, tos, slot, 1, innerBytes, 0};
+      list_[runs_++] = Run{to, data, static_cast<uint32_t>(length), static_cast<uint16_t>(length), 1, tos, siding, slot, 1, innerBytes, 0};
       return;
     }
     Run& run = list_[runs_ - 1];

@@ -71,9 +71,12 @@ void SendLoop::toPeer(Peer& peer, uint8_t* packet, const Ipv4Header& ip, const V
     if (dueAgain(peer.nextKeyWanted, kKeyWantedInterval)) parts_.events.raise(peer, EventBox::keyWanted);
     return counters_.droppedOf(peer.slot, Drop::txNoKey);
   }
-  const Way way{peer, *session, peer.endpoint.load(), static_cast<uint8_t>(packet[1] & parts_.tosMask)};
+  const unsigned siding = sidings_.of(peer.slot);
+  const Way way{peer, *session, peer.endpoint.load(), static_cast<uint8_t>(packet[1] & parts_.tosMask), static_cast<uint8_t>(siding)};
   if (!way.to.known()) return counters_.droppedOf(peer.slot, Drop::txNoKey);
-  if (held(peer)) return counters_.droppedOf(peer.slot, Drop::txQueue);
+  // Before anything is sealed: a packet that will not find room should cost little.
+  if (siding != Sidings::kMain && parts_.udp.waiting(siding) > fullAt(parts_.udp.queueBytes(siding)))
+    return counters_.droppedOf(peer.slot, Drop::txQueue);
   if (vnet.gsoType == kGsoNone) return forwardWhole(way, packet, ip, vnet);
 
   const auto plan =
@@ -149,7 +152,7 @@ bool SendLoop::seal(const Way& way, DatagramType type, const uint8_t* plain, siz
     counters_.droppedOf(way.peer.slot, Drop::txQueue);
     return false;
   }
-  batch_.commit(total, way.peer.slot, way.to, way.tos, innerBytes);
+  batch_.commit(total, way.peer.slot, way.to, way.tos, way.siding, innerBytes);
   if (counter + 1 >= parts_.limits.rekeyAfter && !way.session.rekeyAsked.exchange(true))
     parts_.events.raise(way.peer, EventBox::rekeyDue);
   return true;
@@ -160,30 +163,28 @@ void SendLoop::flush() {
   if (runs.empty()) return;
   parts_.udp.send(runs);
   for (const Run& run : runs) {
-    if (run.refused != 0) {
-      counters_.droppedOf(run.slot, Drop::txQueue, run.refused);
-      noteRefusal(run.slot);
-    }
+    if (run.refused != 0) counters_.droppedOf(run.slot, Drop::txQueue, run.refused);
     // Sizes within a run are equal but for the last, so a part of a run is counted by its share.
     if (run.refused < run.datagrams) {
       const uint64_t sent = run.innerPackets - run.refused;
       counters_.passed(run.slot, sent, run.innerBytes * sent / run.innerPackets);
     }
   }
+  watchQueues();
   batch_.begin(parts_.udp.features().segmentation);
 }
 
-void SendLoop::noteRefusal(unsigned slot) {
-  Peer* peer = parts_.tables.peer(slot);
-  if (peer == nullptr || peer->refusals.fetch_add(1, std::memory_order_relaxed) + 1 < kRefusalsToHold) return;
-  peer->refusals.store(0, std::memory_order_relaxed);
-  peer->heldUntil.store(coarseNow() + kHoldTime, std::memory_order_relaxed);
-}
-
-/// Before anything is sealed for it: a packet that will not find room should cost little.
-bool SendLoop::held(const Peer& peer) const {
-  const int64_t until = peer.heldUntil.load(std::memory_order_relaxed);
-  return until != 0 && coarseNow() < until && parts_.udp.crowded();
+/// Moves peers between the main socket and the sidings, for the batches to come.
+void SendLoop::watchQueues() {
+  UdpSocket& udp = parts_.udp;
+  if (udp.sidings() == 0) return;
+  const bool crowded = udp.waiting(Sidings::kMain) > crowdedAt(udp.queueBytes(Sidings::kMain));
+  if (!crowded && !sidings_.any()) return;
+  const int64_t now = coarseNow();
+  sidings_.review(now, crowded, [&udp](unsigned siding) { return udp.waiting(siding) < calmBelow(udp.queueBytes(siding)); });
+  if (!crowded) return;
+  for (const Run& run : batch_.runs())
+    if (sidings_.of(run.slot) == Sidings::kMain) sidings_.suspect(run.slot, now);
 }
 
 void SendLoop::waitForPackets() {

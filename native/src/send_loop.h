@@ -7,6 +7,7 @@
 #include "parts.h"
 #include "segment.h"
 #include "send_batch.h"
+#include "sidings.h"
 #include "standing_queue.h"
 
 namespace tuntap {
@@ -19,7 +20,7 @@ namespace tuntap {
 ///   5. send     runs of datagrams, once 64 KiB are sealed or the TUN is empty
 class SendLoop {
  public:
-  SendLoop(LoopParts parts, Counters counters, int wakeFd) : parts_(parts), counters_(counters), wakeFd_(wakeFd) {}
+  SendLoop(LoopParts parts, Counters counters, int wakeFd) : parts_(parts), counters_(counters), wakeFd_(wakeFd), sidings_(parts.udp.sidings()) {}
 
   /// Until `stopping`, and woken by `wakeFd`.
   void run();
@@ -31,6 +32,7 @@ class SendLoop {
     Session& session;
     Endpoint to;
     uint8_t tos;
+    uint8_t siding;
   };
 
   bool fillBatch();
@@ -40,8 +42,7 @@ class SendLoop {
   void toPeer(Peer& peer, uint8_t* packet, const Ipv4Header& ip, const VnetHeader& vnet);
   bool seal(const Way& way, DatagramType type, const uint8_t* plain, size_t length, size_t innerBytes);
   void flush();
-  void noteRefusal(unsigned slot);
-  bool held(const Peer& peer) const;
+  void watchQueues();
   void waitForPackets();
 
   /// In front of a packet: the virtio-net header when it is read, the description when it is sealed.
@@ -55,6 +56,7 @@ class SendLoop {
   uint16_t nextSuperId_ = 0;
   SendBatch batch_;
   StandingQueue waiting_;
+  Sidings sidings_;
   alignas(kCacheLine) std::array<uint8_t, kHeadroom + 65'536 + 64> buffer_{};
 };
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <netinet/in.h>
+#include <linux/filter.h>
 #include <linux/sockios.h>
 #include <netinet/udp.h>
 #include <sys/ioctl.h>
@@ -45,6 +46,21 @@ void append(msghdr& message, SendControl& control, int level, int type, Value va
   std::memcpy(CMSG_DATA(header), &value, sizeof value);
 }
 
+/// Which socket of a port the kernel gives a datagram to (SO_ATTACH_REUSEPORT_CBPF, socket(7)): one of the first `sockets`, in the order in
+/// which they were bound, by lane and receiver index (wire.h). What is too short to have those goes to the first.
+bool steer(int fd, unsigned sockets) {
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 4),
+      BPF_STMT(BPF_MISC | BPF_TAX, 0),
+      BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 1),
+      BPF_STMT(BPF_ALU | BPF_ADD | BPF_X, 0),
+      BPF_STMT(BPF_ALU | BPF_MOD | BPF_K, sockets),
+      BPF_STMT(BPF_RET | BPF_A, 0),
+  };
+  const sock_fprog filter{sizeof program / sizeof program[0], program};
+  return setsockopt(fd, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, &filter, sizeof filter) == 0;
+}
+
 void describe(const Run& run, msghdr& message, iovec& part, SendControl& control) {
   part = {run.data, run.bytes};
   message = {};
@@ -61,45 +77,58 @@ void describe(const Run& run, msghdr& message, iovec& part, SendControl& control
 
 OpenError UdpSocket::open(const std::string& address, uint16_t port, bool shared, UdpFeatures wanted) {
   family_ = address.find(':') == std::string::npos ? AF_INET : AF_INET6;
-  Fd fd(::socket(family_, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   std::string bound = address;
-  if (!fd.valid() && errno == EAFNOSUPPORT && address == "::") {
+  if (address == "::" && !Fd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0)).valid() && errno == EAFNOSUPPORT) {
     family_ = AF_INET;
     bound = "0.0.0.0";
-    fd = Fd(::socket(family_, SOCK_DGRAM | SOCK_CLOEXEC, 0));
   }
-  if (!fd.valid()) return {"udp-socket", errno};
+  const auto local = Endpoint::parse(bound, port, family_);
+  if (!local) return {"udp-address", EINVAL};
+  local_ = *local;
+  if (const OpenError error = make(fd_, shared, kSendBufferBytes, queueBytes_[0])) return error;
+  setBuffer(fd_.get(), SO_RCVBUFFORCE, SO_RCVBUF, kReceiveBufferBytes);
 
-  if (family_ == AF_INET6) set(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, bound == "::" ? 0 : 1);
-  if (shared && !set(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1)) return {"udp-socket", errno};
-  setBuffer(fd.get(), SO_RCVBUFFORCE, SO_RCVBUF, kReceiveBufferBytes);
-  setBuffer(fd.get(), SO_SNDBUFFORCE, SO_SNDBUF, kSendBufferBytes);
-  socklen_t queueLength = sizeof queueBytes_;
-  if (getsockopt(fd.get(), SOL_SOCKET, SO_SNDBUF, &queueBytes_, &queueLength) != 0) return {"udp-socket", errno};
+  // What routers on the way say about congestion; see ecn.h.
+  set(fd_.get(), IPPROTO_IP, IP_RECVTOS, 1);
+  if (family_ == AF_INET6) set(fd_.get(), IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+
+  int probe = 0;
+  socklen_t probeLength = sizeof probe;
+  segmentation_ = wanted.segmentation && getsockopt(fd_.get(), IPPROTO_UDP, UDP_SEGMENT, &probe, &probeLength) == 0;
+  coalescing_ = wanted.coalescing && set(fd_.get(), IPPROTO_UDP, UDP_GRO, 1);
+
+  local_.length = sizeof local_.bytes;
+  if (getsockname(fd_.get(), local_.address(), &local_.length) != 0) return {"udp-bind", errno};
+  return {};
+}
+
+/// A socket of this family on `local_`. One that is not shared finds out whether the port is free; others may follow it there.
+OpenError UdpSocket::make(Fd& out, bool shared, int sendBytes, int& queueBytes) const {
+  Fd fd(::socket(family_, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!fd.valid()) return {"udp-socket", errno};
+  if (family_ == AF_INET6) set(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, local_.isAny() ? 0 : 1);
+  setBuffer(fd.get(), SO_SNDBUFFORCE, SO_SNDBUF, sendBytes);
+  socklen_t queueLength = sizeof queueBytes;
+  if (getsockopt(fd.get(), SOL_SOCKET, SO_SNDBUF, &queueBytes, &queueLength) != 0) return {"udp-socket", errno};
 
   // IPv4: routers may fragment what is larger than their next wire, because one that drops it silently would be a black hole for every
   // full packet; slow beats that. A local wire that is too small refuses runs, which then leave one by one. IPv6 routers never fragment.
   set(fd.get(), IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_DONT);
   if (family_ == AF_INET6) set(fd.get(), IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_WANT);
 
-  // What routers on the way say about congestion; see ecn.h.
-  set(fd.get(), IPPROTO_IP, IP_RECVTOS, 1);
-  if (family_ == AF_INET6) set(fd.get(), IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
-
-  int probe = 0;
-  socklen_t probeLength = sizeof probe;
-  segmentation_ = wanted.segmentation && getsockopt(fd.get(), IPPROTO_UDP, UDP_SEGMENT, &probe, &probeLength) == 0;
-  coalescing_ = wanted.coalescing && set(fd.get(), IPPROTO_UDP, UDP_GRO, 1);
-
-  const auto local = Endpoint::parse(bound, port, family_);
-  if (!local) return {"udp-address", EINVAL};
-  if (bind(fd.get(), local->address(), local->length) != 0) return {"udp-bind", errno};
-  sockaddr_in6 actual{};
-  socklen_t actualLength = sizeof actual;
-  if (getsockname(fd.get(), reinterpret_cast<sockaddr*>(&actual), &actualLength) != 0) return {"udp-bind", errno};
-  port_ = ntohs(actual.sin6_port);
-  fd_ = std::move(fd);
+  if (shared && !set(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1)) return {"udp-socket", errno};
+  if (bind(fd.get(), local_.address(), local_.length) != 0) return {"udp-bind", errno};
+  if (!shared) set(fd.get(), SOL_SOCKET, SO_REUSEPORT, 1);
+  out = std::move(fd);
   return {};
+}
+
+/// The kernel takes the rule only once the port has several sockets.
+void UdpSocket::openSidings(unsigned sockets) {
+  while (sidings_ < kMaxSidings && !make(others_[sidings_], true, kSidingBufferBytes, queueBytes_[1 + sidings_])) ++sidings_;
+  if (sidings_ == 0 || steer(fd_.get(), sockets)) return;
+  for (Fd& other : others_) other = Fd();
+  sidings_ = 0;
 }
 
 void UdpSocket::send(std::span<Run> runs) {
@@ -112,7 +141,10 @@ void UdpSocket::send(std::span<Run> runs) {
   }
 
   for (size_t done = 0; done < runs.size();) {
-    const int sent = sendmmsg(fd_.get(), &messages[done], static_cast<unsigned>(runs.size() - done), MSG_DONTWAIT);
+    const unsigned siding = runs[done].siding;
+    size_t end = done + 1;
+    while (end < runs.size() && runs[end].siding == siding) ++end;
+    const int sent = sendmmsg(socketOf(siding), &messages[done], static_cast<unsigned>(end - done), MSG_DONTWAIT);
     if (sent > 0) {
       done += static_cast<size_t>(sent);
       continue;
@@ -139,7 +171,7 @@ uint16_t UdpSocket::sendSingly(const Run& run) {
     describe(one, message, part, control);
     ssize_t sent;
     do {
-      sent = sendmsg(fd_.get(), &message, MSG_DONTWAIT);
+      sent = sendmsg(socketOf(run.siding), &message, MSG_DONTWAIT);
     } while (sent < 0 && errno == EINTR);
     if (sent < 0) ++refused;
   }
@@ -150,9 +182,9 @@ bool UdpSocket::sendNow(const uint8_t* data, size_t length, const Endpoint& to) 
   return sendto(fd_.get(), data, length, MSG_DONTWAIT, to.address(), to.length) >= 0;
 }
 
-bool UdpSocket::crowded() const {
-  int waiting = 0;
-  return ioctl(fd_.get(), SIOCOUTQ, &waiting) == 0 && waiting > heldShare(queueBytes_);
+int UdpSocket::waiting(unsigned siding) const {
+  int bytes = 0;
+  return ioctl(socketOf(siding), SIOCOUTQ, &bytes) == 0 ? bytes : 0;
 }
 
 void UdpSocket::shutdown() { ::shutdown(fd_.get(), SHUT_RDWR); }

@@ -89,6 +89,18 @@ describe('datapath: under pressure', { skip: missing() ?? false }, () => {
       const slow = ['tbf', 'rate', '5mbit', 'burst', '64kb', 'limit', '64kb'];
       run('tc', '-n', router, 'qdisc', 'add', 'dev', 'h3', 'root', ...slow);
     },
+    'a peer behind a slow device of this host': ({ router }: Path, one: PathHost) => {
+      const ends = ['u1', 'netns', one.namespace, 'type', 'veth', 'peer', 'name', 'h1b', 'netns', router];
+      run('ip', 'link', 'add', ...ends);
+      run('ip', '-n', one.namespace, 'address', 'add', '10.97.1.2/24', 'dev', 'u1');
+      run('ip', '-n', router, 'address', 'add', '10.97.1.1/24', 'dev', 'h1b');
+      run('ip', '-n', one.namespace, 'link', 'set', 'u1', 'up');
+      run('ip', '-n', router, 'link', 'set', 'h1b', 'up');
+      run('ip', '-n', one.namespace, 'route', 'add', '10.98.3.0/24', 'via', '10.97.1.1');
+      // A queue that holds more than the socket may: it is the socket that is full.
+      const slow = ['tbf', 'rate', '5mbit', 'burst', '64kb', 'limit', '20mb'];
+      run('tc', '-n', one.namespace, 'qdisc', 'add', 'dev', 'u1', 'root', ...slow);
+    },
     'a peer that is not there': ({ router }: Path) => {
       run('ip', '-n', router, 'link', 'set', 'h3', 'down');
     },
@@ -97,7 +109,7 @@ describe('datapath: under pressure', { skip: missing() ?? false }, () => {
     test(`a flood to ${whom} leaves another peer its rate, and no memory is taken for it`, async () => {
       const [one, two, whole] = await open(3);
       const three = whole.hosts[2] as PathHost;
-      prepare(whole);
+      prepare(whole, one);
       const paced = ['-t', '2', '-b', '50M'];
       const alone = await stream(one, two, ...paced);
       const before = residentBytes();
