@@ -135,5 +135,4 @@ function splitLines(
     if (rest.length > LONGEST_LINE) fail(new DockerError('bad-answer', 'an event of Docker is too long'));
     else for (const line of lines) if (line !== '') onLine(line);
   });
-  response.on('error', (error) => fail(new DockerError('unreachable', error.message)));
 }
