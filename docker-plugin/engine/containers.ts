@@ -59,16 +59,20 @@ export function createContainers(
       withdraw(id, () => true);
       return;
     }
-    sticky.onContainer(container, driver.networkOf);
-    await publish(container);
+    const networks = driver.networks();
+    sticky.onContainer(container, networks);
+    await publish(container, networks);
   }
 
-  async function publish(container: DockerContainerDetail): Promise<void> {
-    const { id, labels, attachments } = container;
+  async function publish(
+    container: DockerContainerDetail,
+    networks: ReadonlyMap<string, string>,
+  ): Promise<void> {
+    const { id, name, labels, attachments } = container;
     const there = published.get(id) ?? new Map<string, Published>();
     const current = new Set<string>();
     for (const { network: dockerNetwork, endpoint, address, aliases } of attachments) {
-      const network = driver.networkOf(dockerNetwork);
+      const network = networks.get(dockerNetwork);
       if (network === undefined || endpoint === null || address === null) continue;
       const record = { network, address, names: namesOf(container, aliases) };
       const text = JSON.stringify(record);
@@ -76,7 +80,7 @@ export function createContainers(
       const isNew = there.get(endpoint)?.text !== text;
       there.set(endpoint, { endpoint, dockerNetwork, labels, text });
       published.set(id, there);
-      if (isNew) await names.publish(endpoint, record);
+      if (isNew) await Promise.all([names.publish(endpoint, record), driver.name(endpoint, name)]);
     }
     withdraw(id, ({ endpoint }) => !current.has(endpoint));
   }
@@ -115,7 +119,8 @@ export function createContainers(
     },
     async refreshAll() {
       const all = await api.containers();
-      const ids = all.filter(({ networks }) => networks.some(driver.networkOf)).map(({ id }) => id);
+      const known = driver.networks();
+      const ids = all.filter(({ networks }) => networks.some((id) => known.has(id))).map(({ id }) => id);
       const alive = new Set(ids);
       for (const id of [...published.keys()]) if (!alive.has(id)) withdraw(id, () => true);
       const queue = [...ids];

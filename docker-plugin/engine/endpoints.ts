@@ -34,7 +34,7 @@ export async function syncEndpoints(
 
   const leaked = known.filter(({ id }) => !inDocker.has(id));
   for (const { id, address } of leaked.filter((one) => before.driver.has(one.id))) {
-    await driver.release(id);
+    await driver.releaseEndpoint(id);
     await names.withdraw(id);
     log.info('released an endpoint that Docker has forgotten', { endpoint: id, address });
   }

@@ -43,6 +43,7 @@ export function createEngine(parts: EngineParts): Engine {
   const tasks = new Set<Promise<unknown>>();
   let state: EngineStatus['state'] = 'absent';
   let warnings: readonly EngineWarning[] = [];
+  let networkSuspects: ReadonlySet<string> = new Set();
   let suspects: Suspects = NO_SUSPECTS;
   let syncing = false;
   let wanted = false;
@@ -88,12 +89,14 @@ export function createEngine(parts: EngineParts): Engine {
   /** Resolves to the time until the next look. */
   async function look(): Promise<number> {
     try {
-      const aboutNetworks = await syncNetworks(parts);
+      const about = await syncNetworks(parts, networkSuspects);
+      networkSuspects = about.suspects;
       const seen = await syncEndpoints(parts, suspects);
       suspects = seen.suspects;
       await containers.refreshAll();
-      warnings = [...aboutNetworks, ...seen.warnings];
-      return suspects.driver.size + suspects.docker.size > 0 ? LOOK_AGAIN : LOOK_EVERY;
+      warnings = [...about.warnings, ...seen.warnings];
+      const doubtful = networkSuspects.size + suspects.driver.size + suspects.docker.size;
+      return doubtful > 0 ? LOOK_AGAIN : LOOK_EVERY;
     } catch (error) {
       if (!(error instanceof DockerError && error.code === 'unreachable')) {
         log.warn('cannot compare with Docker', { error: String(error) });
@@ -111,7 +114,7 @@ export function createEngine(parts: EngineParts): Engine {
       return;
     }
     if (action === 'create' || action === 'destroy') requestSync();
-    if (container === null || driver.networkOf(id) === undefined) return;
+    if (container === null || !driver.networks().has(id)) return;
     if (action === 'disconnect') containers.left(container, id);
     if (action === 'connect') inBackground(containers.refresh(container));
   }

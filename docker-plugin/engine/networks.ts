@@ -6,22 +6,33 @@ export const DRIVER = 'weft';
 /** Option of the networks that the daemon makes: the network of the mesh. */
 export const NETWORK_OPTION = 'weft.network';
 
+export interface NetworksSeen {
+  /** Networks of the driver that Docker did not list; only what two looks agree on is forgotten. */
+  readonly suspects: ReadonlySet<string>;
+  readonly warnings: readonly EngineWarning[];
+}
+
 /**
  * Makes Docker's networks those of the mesh: what the mesh has is there under the same name, what was removed from the mesh goes, and a
- * network that was made through Docker gets its name in the mesh. Resolves to what stands in the way. Whatever fails is tried
- * again at the next look.
+ * network that was made through Docker gets its name in the mesh. Whatever fails is tried again at the next look.
  */
-export async function syncNetworks({
-  api,
-  networks,
-  driver,
-  log,
-}: Pick<EngineParts, 'api' | 'networks' | 'driver' | 'log'>): Promise<readonly EngineWarning[]> {
+export async function syncNetworks(
+  { api, networks, driver, log }: Pick<EngineParts, 'api' | 'networks' | 'driver' | 'log'>,
+  before: ReadonlySet<string>,
+): Promise<NetworksSeen> {
   const warnings: EngineWarning[] = [];
   // Docker's list first: a network that comes in between is in the mesh's list only, or in both.
   const there = await api.networks();
   const wanted = new Map(networks.list().map((network) => [network.id, network]));
   const present = new Set<string>();
+  const listed = new Set(there.map(({ id }) => id));
+  const known = driver.networks();
+  const suspects = new Set([...known.keys()].filter((id) => !listed.has(id)));
+  for (const id of suspects) {
+    if (!before.has(id)) continue;
+    await driver.releaseNetwork(id);
+    log.info('forgot a network that Docker has forgotten', { network: known.get(id), docker: id });
+  }
 
   for (const docker of there.filter((network) => network.driver === DRIVER)) {
     const id = meshNetworkOf(docker);
@@ -35,11 +46,11 @@ export async function syncNetworks({
   for (const network of wanted.values()) {
     if (network.name !== null && !present.has(network.id)) await create(network, network.name);
   }
-  return warnings;
+  return { suspects, warnings };
 
   function meshNetworkOf(docker: DockerNetwork): string | undefined {
     const bySubnet = () => [...wanted.values()].find(({ subnet }) => docker.subnets.includes(subnet))?.id;
-    return driver.networkOf(docker.id) ?? docker.options.get(NETWORK_OPTION) ?? bySubnet();
+    return known.get(docker.id) ?? docker.options.get(NETWORK_OPTION) ?? bySubnet();
   }
 
   async function learnName(network: MeshNetwork, docker: DockerNetwork): Promise<void> {

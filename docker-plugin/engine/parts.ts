@@ -33,11 +33,14 @@ export interface MeshNetworks {
 
 /** What the driver has told Docker, from its own state. */
 export interface DriverRecords {
-  /** Network of the mesh behind a Docker network; undefined for one that the driver does not know. */
-  networkOf(dockerNetwork: string): string | undefined;
+  /** Docker's ids of the networks that Docker has made here, each with the network of the mesh behind it. */
+  networks(): ReadonlyMap<string, string>;
   endpoints(): readonly DriverEndpoint[];
+  /** What the container is called. Fine when the endpoint is gone. */
+  name(endpoint: string, container: string): Promise<void>;
   /** As if Docker had said that the endpoint is gone. Fine when it is. */
-  release(endpoint: string): Promise<void>;
+  releaseEndpoint(endpoint: string): Promise<void>;
+  releaseNetwork(dockerNetwork: string): Promise<void>;
 }
 
 export interface DriverEndpoint {

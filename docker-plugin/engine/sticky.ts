@@ -12,8 +12,8 @@ export interface Sticky {
   /** Whether a container that may come back had this address. */
   isKept(network: string, address: string): boolean;
   onEvent(event: DockerEvent): void;
-  /** A container as it is; `networkOf` gives the mesh's network of Docker's. */
-  onContainer(container: DockerContainerDetail, networkOf: (docker: string) => string | undefined): void;
+  /** A container as it is; `networks` gives the mesh's network of Docker's. */
+  onContainer(container: DockerContainerDetail, networks: ReadonlyMap<string, string>): void;
 }
 
 /** After this an address is no longer kept. */
@@ -97,11 +97,11 @@ export function createSticky({ clock }: { readonly clock: Clock }): Sticky {
       // A removed container may come back under its name: compose does that. What keeps its address is the memory alone.
       if (action === 'destroy') waiting.delete(id);
     },
-    onContainer({ name, running, attachments }, networkOf) {
+    onContainer({ name, running, attachments }, networks) {
       if (!running) return;
       const addresses = new Map<string, string>();
       for (const { network, address } of attachments) {
-        const id = networkOf(network);
+        const id = networks.get(network);
         if (id !== undefined && address !== null) addresses.set(id, address);
       }
       if (addresses.size > 0) memories.set(name, { addresses, endedAt: null });

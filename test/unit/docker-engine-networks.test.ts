@@ -116,6 +116,17 @@ test('a network that was removed from this Docker alone comes back', async () =>
   assert.deepEqual(await dockerNetworks(), ['app']);
 });
 
+test('a network that Docker has forgotten is forgotten after a second look', async () => {
+  const { clock, engine, known } = createEngineWorld();
+  engine.start();
+  await clock.settle();
+  known.set('gone', APP.id);
+  await clock.advance(60_000);
+  assert.ok(known.has('gone'), 'it may be one that is just being made');
+  await clock.advance(10_000);
+  assert.deepEqual([...known], []);
+});
+
 test('a host without Docker asks for nothing but whether it is there', async () => {
   const { clock, docker, engine } = createEngineWorld(APP);
   docker.crash();

@@ -17,7 +17,7 @@ function createWorld() {
       tell('start', name, id);
       const attachments = [{ network: 'd', endpoint: 'e', address, aliases: [] }];
       const detail = { id, name, running: true, hostname: id, labels: new Map(), attachments };
-      sticky.onContainer(detail, () => 'app');
+      sticky.onContainer(detail, new Map([['d', 'app']]));
     },
   };
 }

@@ -56,10 +56,14 @@ export function createEngineWorld(...networks: readonly MeshNetwork[]): EngineWo
       },
     },
     driver: {
-      networkOf: (id) => known.get(id),
+      networks: () => known,
       endpoints: () => [...endpoints.values()],
-      async release(id) {
+      name: async () => {},
+      async releaseEndpoint(id) {
         endpoints.delete(id);
+      },
+      async releaseNetwork(id) {
+        known.delete(id);
       },
     },
     names: {
