@@ -24,6 +24,8 @@ interface Published {
   readonly text: string;
 }
 
+/** Other doors' endpoints have ids of another form. */
+const DOCKERS_ID = /^[0-9a-f]{64}$/;
 /** Looks at the same time; each may wait for a container that is being started. */
 const AT_ONCE = 8;
 
@@ -107,6 +109,14 @@ export function createContainers(
     if (looking.has(id)) looking.set(id, true);
   }
 
+  /** A daemon that ended while they were there has published them; Docker's own endpoints are gone. */
+  async function withdrawOfEarlierLives(): Promise<void> {
+    const current = new Set(driver.endpoints().map(({ id }) => id));
+    for (const endpoint of names.published()) {
+      if (DOCKERS_ID.test(endpoint) && !current.has(endpoint)) await names.withdraw(endpoint);
+    }
+  }
+
   return {
     refresh,
     ended(id) {
@@ -128,6 +138,7 @@ export function createContainers(
         for (let id = queue.pop(); id !== undefined; id = queue.pop()) await refresh(id);
       };
       await Promise.all(Array.from({ length: AT_ONCE }, worker));
+      await withdrawOfEarlierLives();
     },
     labels: () => new Map([...published.values()].flatMap((all) => [...all.values()].map(labelled))),
   };

@@ -1,52 +1,38 @@
 import type { DockerEndpoint } from './api.ts';
+import type { Doubt } from './doubt.ts';
 import { DRIVER } from './networks.ts';
 import type { EngineParts, EngineWarning } from './parts.ts';
 
-/** What the looks before have found; kept from one to the next. */
-export interface Suspects {
-  /** Endpoints of the driver that Docker did not list. */
-  readonly driver: ReadonlySet<string>;
+export interface EndpointDoubts {
+  /** Endpoints of the driver that Docker does not list. */
+  readonly leaked: Doubt;
   /** Endpoints of Docker that the driver does not know. */
-  readonly docker: ReadonlySet<string>;
-}
-
-export const NO_SUSPECTS: Suspects = { driver: new Set(), docker: new Set() };
-
-export interface EndpointsSeen {
-  readonly suspects: Suspects;
-  readonly warnings: readonly EngineWarning[];
+  readonly strange: Doubt;
 }
 
 /**
  * Compares the driver's endpoints with Docker's. Docker never repeats a teardown call that failed or found nobody, so what it has
- * forgotten is released here; what it has left behind without a container is taken off the network. Only what two looks in
- * a row agree on counts: in between, a container is being started or stopped.
+ * forgotten is released here; what it has left behind without a container is taken off the network. Resolves to what needs a person.
  */
 export async function syncEndpoints(
   { api, driver, names, log }: Pick<EngineParts, 'api' | 'driver' | 'names' | 'log'>,
-  before: Suspects,
-): Promise<EndpointsSeen> {
+  doubts: EndpointDoubts,
+): Promise<readonly EngineWarning[]> {
   const warnings: EngineWarning[] = [];
   const listed = await listEndpoints(api);
   const known = driver.endpoints();
   const inDocker = new Set(listed.map(({ endpoint }) => endpoint.id));
   const inDriver = new Set(known.map(({ id }) => id));
 
-  const leaked = known.filter(({ id }) => !inDocker.has(id));
-  for (const { id, address } of leaked.filter((one) => before.driver.has(one.id))) {
+  const leaked = doubts.leaked.confirm([...inDriver].filter((id) => !inDocker.has(id)));
+  for (const { id, address } of known.filter((one) => leaked.has(one.id))) {
     await driver.releaseEndpoint(id);
     await names.withdraw(id);
     log.info('released an endpoint that Docker has forgotten', { endpoint: id, address });
   }
-  const strange = listed.filter(({ endpoint }) => !inDriver.has(endpoint.id));
-  for (const found of strange.filter(({ endpoint }) => before.docker.has(endpoint.id))) await repair(found);
-  return {
-    suspects: {
-      driver: new Set(leaked.map(({ id }) => id)),
-      docker: new Set(strange.map(({ endpoint }) => endpoint.id)),
-    },
-    warnings,
-  };
+  const strange = doubts.strange.confirm([...inDocker].filter((id) => !inDriver.has(id)));
+  for (const found of listed.filter(({ endpoint }) => strange.has(endpoint.id))) await repair(found);
+  return warnings;
 
   async function repair({ network, networkName, endpoint }: Listed): Promise<void> {
     const { container, name } = endpoint;

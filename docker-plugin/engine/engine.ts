@@ -1,7 +1,8 @@
 import type { Timer } from '../../src/ports/clock.ts';
 import { DockerError, type DockerEvent } from './api.ts';
 import { type Containers, createContainers } from './containers.ts';
-import { NO_SUSPECTS, type Suspects, syncEndpoints } from './endpoints.ts';
+import { createDoubt } from './doubt.ts';
+import { syncEndpoints } from './endpoints.ts';
 import { syncNetworks } from './networks.ts';
 import type { EngineParts, EngineWarning } from './parts.ts';
 import { createSticky, type Sticky } from './sticky.ts';
@@ -25,7 +26,7 @@ export interface EngineStatus {
   readonly warnings: readonly EngineWarning[];
 }
 
-/** Both sides are compared at least this often, and two such looks must agree before anything is taken away. */
+/** Both sides are compared at least this often. */
 const LOOK_EVERY = 60_000;
 /** The second look after one that found a difference. */
 const LOOK_AGAIN = 10_000;
@@ -39,12 +40,12 @@ export function createEngine(parts: EngineParts): Engine {
   const { api, networks, driver, clock, log } = parts;
   const sticky = createSticky({ clock });
   const containers = createContainers(parts, sticky);
+  const networksLeaked = createDoubt({ clock });
+  const doubts = { leaked: createDoubt({ clock }), strange: createDoubt({ clock }) };
   const abort = new AbortController();
   const tasks = new Set<Promise<unknown>>();
   let state: EngineStatus['state'] = 'absent';
   let warnings: readonly EngineWarning[] = [];
-  let networkSuspects: ReadonlySet<string> = new Set();
-  let suspects: Suspects = NO_SUSPECTS;
   let syncing = false;
   let wanted = false;
   let timer: Timer | undefined;
@@ -89,14 +90,11 @@ export function createEngine(parts: EngineParts): Engine {
   /** Resolves to the time until the next look. */
   async function look(): Promise<number> {
     try {
-      const about = await syncNetworks(parts, networkSuspects);
-      networkSuspects = about.suspects;
-      const seen = await syncEndpoints(parts, suspects);
-      suspects = seen.suspects;
+      const found = [...(await syncNetworks(parts, networksLeaked)), ...(await syncEndpoints(parts, doubts))];
       await containers.refreshAll();
-      warnings = [...about.warnings, ...seen.warnings];
-      const doubtful = networkSuspects.size + suspects.driver.size + suspects.docker.size;
-      return doubtful > 0 ? LOOK_AGAIN : LOOK_EVERY;
+      warnings = found;
+      const isClear = [networksLeaked, doubts.leaked, doubts.strange].every((doubt) => !doubt.isOpen());
+      return isClear ? LOOK_EVERY : LOOK_AGAIN;
     } catch (error) {
       if (!(error instanceof DockerError && error.code === 'unreachable')) {
         log.warn('cannot compare with Docker', { error: String(error) });

@@ -1,4 +1,5 @@
 import { DockerError, type DockerNetwork } from './api.ts';
+import type { Doubt } from './doubt.ts';
 import type { EngineParts, EngineWarning, MeshNetwork } from './parts.ts';
 
 /** Network drivers go by this name in Docker. */
@@ -6,20 +7,16 @@ export const DRIVER = 'weft';
 /** Option of the networks that the daemon makes: the network of the mesh. */
 export const NETWORK_OPTION = 'weft.network';
 
-export interface NetworksSeen {
-  /** Networks of the driver that Docker did not list; only what two looks agree on is forgotten. */
-  readonly suspects: ReadonlySet<string>;
-  readonly warnings: readonly EngineWarning[];
-}
-
 /**
  * Makes Docker's networks those of the mesh: what the mesh has is there under the same name, what was removed from the mesh goes, and a
- * network that was made through Docker gets its name in the mesh. Whatever fails is tried again at the next look.
+ * network that was made through Docker gets its name in the mesh. Resolves to what stands in
+ * the way; whatever fails is tried again at the next look.
  */
 export async function syncNetworks(
   { api, networks, driver, log }: Pick<EngineParts, 'api' | 'networks' | 'driver' | 'log'>,
-  before: ReadonlySet<string>,
-): Promise<NetworksSeen> {
+  /** Networks of the driver that Docker does not list. */
+  leaked: Doubt,
+): Promise<readonly EngineWarning[]> {
   const warnings: EngineWarning[] = [];
   // Docker's list first: a network that comes in between is in the mesh's list only, or in both.
   const there = await api.networks();
@@ -27,9 +24,7 @@ export async function syncNetworks(
   const present = new Set<string>();
   const listed = new Set(there.map(({ id }) => id));
   const known = driver.networks();
-  const suspects = new Set([...known.keys()].filter((id) => !listed.has(id)));
-  for (const id of suspects) {
-    if (!before.has(id)) continue;
+  for (const id of leaked.confirm([...known.keys()].filter((one) => !listed.has(one)))) {
     await driver.releaseNetwork(id);
     log.info('forgot a network that Docker has forgotten', { network: known.get(id), docker: id });
   }
@@ -46,7 +41,7 @@ export async function syncNetworks(
   for (const network of wanted.values()) {
     if (network.name !== null && !present.has(network.id)) await create(network, network.name);
   }
-  return { suspects, warnings };
+  return warnings;
 
   function meshNetworkOf(docker: DockerNetwork): string | undefined {
     const bySubnet = () => [...wanted.values()].find(({ subnet }) => docker.subnets.includes(subnet))?.id;

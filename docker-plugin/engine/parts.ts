@@ -56,6 +56,8 @@ export interface PublishedNames {
   publish(endpoint: string, record: NameRecord): Promise<void>;
   /** Fine when there is nothing. */
   withdraw(endpoint: string): Promise<void>;
+  /** Endpoints of this host that have names, also those that are none of Docker's. */
+  published(): readonly string[];
 }
 
 export interface NameRecord {

@@ -87,6 +87,17 @@ test('names of containers that ended unseen are taken back when Docker answers a
   assert.deepEqual(namesIn(world), []);
 });
 
+test('names that an earlier life of the daemon published go with their endpoints', async () => {
+  const world = createEngineWorld(APP);
+  const about = { network: APP.id, address: '10.32.1.2', names: ['web'] };
+  const [gone, live, other] = ['a'.repeat(64), 'b'.repeat(64), 'made-by-another-door'];
+  for (const endpoint of [gone, live, other]) world.names.set(endpoint, about);
+  world.endpoints.set(live, { id: live, dockerNetwork: 'n', address: '10.32.1.2' });
+  world.engine.start();
+  await world.clock.settle();
+  assert.deepEqual([...world.names.keys()], [live, other]);
+});
+
 test('an endpoint that Docker has forgotten is released after a second look, with its names', async () => {
   const world = await started();
   const { clock, docker, network, endpoints, names } = world;

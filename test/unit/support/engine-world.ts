@@ -73,6 +73,7 @@ export function createEngineWorld(...networks: readonly MeshNetwork[]): EngineWo
       async withdraw(endpoint) {
         names.delete(endpoint);
       },
+      published: () => [...names.keys()],
     },
   });
   return {
