@@ -1,12 +1,12 @@
 import { quote } from '../core/address.ts';
 import type { EndpointId } from '../core/ids.ts';
+import { createLocks } from '../core/locks.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Host, Sandbox } from '../ports/host.ts';
 import type { Log } from '../ports/log.ts';
 import type { Random } from '../ports/random.ts';
 import { type AttachRequest, type Endpoint, EndpointError, type ExposeRequest } from './endpoint.ts';
 import { createExposure } from './exposure.ts';
-import { createLocks } from './locks.ts';
 import type { Addresses, Sections } from './parts.ts';
 import { type Reconciled, reconcileEndpoints } from './reconcile.ts';
 import { createRecords, type EndpointRecord } from './records.ts';

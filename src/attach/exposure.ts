@@ -1,6 +1,6 @@
+import type { Locks } from '../core/locks.ts';
 import type { Endpoint, ExposeRequest } from './endpoint.ts';
 import type { EndpointsParts } from './endpoints.ts';
-import type { Locks } from './locks.ts';
 import type { EndpointRecord, EndpointRecords } from './records.ts';
 import { networkOf, randomId } from './requests.ts';
 import type { Steps } from './steps.ts';

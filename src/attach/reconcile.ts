@@ -1,7 +1,7 @@
 import type { EndpointId } from '../core/ids.ts';
+import type { Locks } from '../core/locks.ts';
 import type { EndpointsParts } from './endpoints.ts';
 import type { Exposure } from './exposure.ts';
-import type { Locks } from './locks.ts';
 import type { EndpointRecord, EndpointRecords } from './records.ts';
 import type { Steps } from './steps.ts';
 

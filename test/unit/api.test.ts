@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { MAX_DEPTH } from '../../src/core/json.ts';
 import { attachBody, inviteBody, joinBody } from '../../src/doors/api/bodies.ts';
-import { MAX_DEPTH, parseObject } from '../../src/doors/api/json.ts';
+import { parseObject } from '../../src/doors/api/json.ts';
 import { check } from '../../src/doors/api/schema.ts';
 import { ControlError, codeOf, ERRORS, redact, toProblem } from '../../src/doors/errors.ts';
 import { FileStoreError } from '../../src/host/file-store.ts';

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
+import type { JsonObject } from '../../core/json.ts';
 import { ControlError } from '../errors.ts';
-import { type JsonObject, parseObject } from './json.ts';
+import { parseObject } from './json.ts';
 
 export const MAX_BODY = 65_536;
 

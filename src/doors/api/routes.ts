@@ -1,6 +1,6 @@
+import type { JsonObject } from '../../core/json.ts';
 import type { Control } from '../control.ts';
 import { attachBody, detachBody, exposeBody, foundBody, inviteBody, joinBody } from './bodies.ts';
-import type { JsonObject } from './json.ts';
 import { check, type Schema } from './schema.ts';
 
 /** `read` shows, `manage` changes. A listener says which of them it grants. */

@@ -1,6 +1,6 @@
 import { type Parsed, parseCidr, parseIpv4 } from '../../core/address.ts';
+import type { JsonObject } from '../../core/json.ts';
 import { ControlError, type ErrorCode } from '../errors.ts';
-import type { JsonObject } from './json.ts';
 
 /** A field of a body: turns the unchecked value into T, or throws a sentence that says what the field must be. */
 export interface Field<T> {
