@@ -1,5 +1,11 @@
 import { type Cidr, formatIpv4 } from '../core/address.ts';
-import { HostError, type PluggedEndpoint, type PlugPlan, type PlugResult } from '../ports/host.ts';
+import {
+  HostError,
+  type OfferPlan,
+  type PluggedEndpoint,
+  type PlugPlan,
+  type PlugResult,
+} from '../ports/host.ts';
 import { INHERITED } from './command.ts';
 import { sysctlsFor } from './device.ts';
 import { type GuardedLink, raiseFirewall } from './firewall.ts';
@@ -10,6 +16,7 @@ import {
   aliasOf,
   checkEndpoint,
   checkInterface,
+  checkMac,
   checkMtu,
   endpointOf,
   hostLinkOf,
@@ -28,7 +35,7 @@ import { absent, type OpenSandbox } from './sandbox.ts';
  */
 
 /** The host's end answers ARP for the whole mesh and takes from the sandbox nothing but packets of its own address. */
-const HOST_END: Readonly<Record<string, string>> = {
+export const HOST_END: Readonly<Record<string, string>> = {
   'ipv4/conf/@/forwarding': '1',
   'ipv4/conf/@/proxy_arp': '1',
   // The kernel's default makes each first packet wait up to 0.8 s for the proxied answer.
@@ -62,10 +69,15 @@ interface Situation {
   readonly others: readonly GuardedLink[];
 }
 
-export function checkPlug(plan: PlugPlan): void {
+export function checkOffer(plan: OfferPlan): void {
   checkEndpoint(plan.endpoint);
   checkMtu(plan.mtu);
   readAddress(plan.address);
+  if (plan.mac !== undefined) checkMac(plan.mac);
+}
+
+export function checkPlug(plan: PlugPlan): void {
+  checkOffer(plan);
   if (plan.interface !== undefined) checkInterface(plan.interface);
 }
 
@@ -98,8 +110,12 @@ export async function plugInto(
     if (!keep) await removeLink(host, hostLink).catch(() => undefined);
     throw error;
   }
-  const mac = macOf(readAddress(plan.address).address, 'sandbox');
-  return { sandboxPath: sandbox.path, interface: situation.interface, mac, hostLink };
+  return { sandboxPath: sandbox.path, interface: situation.interface, mac: macIn(plan), hostLink };
+}
+
+/** Of the sandbox's end. */
+export function macIn({ mac, address }: OfferPlan): string {
+  return mac ?? macOf(readAddress(address).address, 'sandbox');
 }
 
 async function look(host: Namespace, inside: Namespace, plan: PlugPlan): Promise<Situation> {
@@ -111,7 +127,7 @@ async function look(host: Namespace, inside: Namespace, plan: PlugPlan): Promise
   const hostLink = hostLinkOf(plan.endpoint);
   const { address } = readAddress(plan.address);
   const old = links.find((link) => link.name === hostLink);
-  const end = old === undefined ? undefined : there.find((link) => isOtherEnd(link, old, address));
+  const end = old === undefined ? undefined : there.find((link) => isOtherEnd(link, old, plan));
   const keep = end !== undefined && (plan.interface === undefined || plan.interface === end.name);
   checkFree(formatIpv4(address), hostLink, links, routes);
   for (const link of there) {
@@ -145,17 +161,17 @@ async function lookInside(inside: Namespace, plan: PlugPlan): Promise<readonly L
   }
 }
 
-/** Both ends name each other's index, and ours has the address that we gave it. */
-function isOtherEnd(link: LinkState, hostEnd: LinkState, address: number): boolean {
+/** Both ends name each other's index, and the one inside has the address that we gave it. */
+export function isOtherEnd(link: LinkState, hostEnd: LinkState, plan: OfferPlan): boolean {
   return (
     link.kind === 'veth' &&
     link.peer === hostEnd.index &&
     hostEnd.peer === link.index &&
-    link.mac === macOf(address, 'sandbox')
+    link.mac === macIn(plan)
   );
 }
 
-function checkFree(
+export function checkFree(
   address: string,
   hostLink: string,
   links: readonly LinkState[],
@@ -189,14 +205,21 @@ function chooseName(plan: PlugPlan, there: readonly LinkState[], end: LinkState 
   return name;
 }
 
-/** Addresses and MTU are set as the pair is made, and the group marks it as ours from its first moment. */
 async function makePair(host: Namespace, plan: PlugPlan, situation: Situation): Promise<void> {
-  const { address } = readAddress(plan.address);
-  const end = (side: 'host' | 'sandbox') => ['mtu', String(plan.mtu), 'address', macOf(address, side)];
-  const inner = ['peer', 'name', situation.interface, ...end('sandbox'), 'netns', INHERITED];
-  await batch(host, [
-    ['link', 'add', 'dev', situation.hostLink, 'group', LINK_GROUP, ...end('host'), 'type', 'veth', ...inner],
-  ]);
+  await batch(host, [pairLine(plan, situation.hostLink, situation.interface, ['netns', INHERITED])]);
+}
+
+/** Addresses and MTU are set as the pair is made, and the group marks it as ours from its first moment. */
+export function pairLine(
+  plan: OfferPlan,
+  hostLink: string,
+  other: string,
+  place: readonly string[],
+): readonly string[] {
+  const mtu = ['mtu', String(plan.mtu)];
+  const outer = ['group', LINK_GROUP, ...mtu, 'address', macOf(readAddress(plan.address).address, 'host')];
+  const inner = ['peer', 'name', other, ...mtu, 'address', macIn(plan), ...place];
+  return ['link', 'add', 'dev', hostLink, ...outer, 'type', 'veth', ...inner];
 }
 
 async function configure(
@@ -207,21 +230,29 @@ async function configure(
   source: string | undefined,
 ): Promise<void> {
   const { hostLink, interface: name } = situation;
-  const address = formatIpv4(readAddress(plan.address).address);
   const mtu = ['mtu', String(plan.mtu)];
   await batch(inside, [
     ...(situation.loopbackDown ? [['link', 'set', 'dev', 'lo', 'up']] : []),
     ['address', 'replace', plan.address, 'broadcast', '+', 'dev', name],
     ['link', 'set', 'dev', name, ...mtu, 'up'],
   ]);
-  const mac = macOf(readAddress(plan.address).address, 'sandbox');
-  await batch(host, [
-    ['link', 'set', 'dev', hostLink, ...mtu, 'up'],
+  await batch(host, hostEndLines(plan, hostLink, source));
+}
+
+/** The last of a link's steps: with the alias it is finished. */
+export function hostEndLines(
+  plan: OfferPlan,
+  hostLink: string,
+  source: string | undefined,
+): readonly (readonly string[])[] {
+  const address = formatIpv4(readAddress(plan.address).address);
+  return [
+    ['link', 'set', 'dev', hostLink, 'mtu', String(plan.mtu), 'up'],
     // Permanent, so that the host need not ask: its questions would carry a source that the sandbox may have no route to.
-    ['neigh', 'replace', address, 'lladdr', mac, 'dev', hostLink, 'nud', 'permanent'],
+    ['neigh', 'replace', address, 'lladdr', macIn(plan), 'dev', hostLink, 'nud', 'permanent'],
     addRoute(address, hostLink, source),
     ['link', 'set', 'dev', hostLink, 'alias', aliasOf(plan.endpoint)],
-  ]);
+  ];
 }
 
 /** Removes both ends with all that hangs on them; fine when they are gone. */

@@ -1,7 +1,14 @@
 import type { Cidr } from '../core/address.ts';
 import { formatIpv4 } from '../core/address.ts';
 import type { EndpointId } from '../core/ids.ts';
-import { type Host, type HostAddress, HostError, type MeshPlan, type PlugPlan } from '../ports/host.ts';
+import {
+  type Host,
+  type HostAddress,
+  HostError,
+  type MeshPlan,
+  type OfferPlan,
+  type PlugPlan,
+} from '../ports/host.ts';
 import type { Log } from '../ports/log.ts';
 import { checkMachine, checkMesh, checkOverlap, isOurDevice, prepareDevice } from './device.ts';
 import { raiseFirewall, removeFirewall } from './firewall.ts';
@@ -9,9 +16,18 @@ import { readIdleLinks } from './holder.ts';
 import { batch, readLinks, readRoutes } from './iproute.ts';
 import { readAddress } from './ipv4.ts';
 import { createLedger } from './ledger.ts';
-import { checkPlug, guardedLinks, isEndpointLink, pluggedOf, plugInto, removeLink } from './links.ts';
+import {
+  checkOffer,
+  checkPlug,
+  guardedLinks,
+  isEndpointLink,
+  pluggedOf,
+  plugInto,
+  removeLink,
+} from './links.ts';
 import { checkEndpoint, endpointOf, hostLinkOf } from './names.ts';
 import { hostNamespace } from './namespace.ts';
+import { offerLink } from './offer.ts';
 import { endpointSources, rangeRoutes, removeRoutes, sourceFor } from './routes.ts';
 import { openSandbox } from './sandbox.ts';
 
@@ -122,6 +138,12 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
       return { path: sandbox.path, namespace: sandbox.namespace, birth: sandbox.birth };
     },
     plug: (plan) => exclusively(() => plug(plan)),
+    offerLink: (plan: OfferPlan) =>
+      exclusively(async () => {
+        checkOffer(plan);
+        const source = sourceFor(readAddress(plan.address).address, exposed);
+        return offerLink(host, plan, source, prepared());
+      }),
     unplug: (endpoint: EndpointId) =>
       exclusively(async () => {
         checkEndpoint(endpoint);

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { quote } from '../core/address.ts';
 import type { EndpointId } from '../core/ids.ts';
-import { ENDPOINT_ID, HostError, INTERFACE_NAME, RESERVED_INTERFACES } from '../ports/host.ts';
+import { ENDPOINT_ID, HostError, INTERFACE_NAME, RESERVED_INTERFACES, STATION_MAC } from '../ports/host.ts';
 
 /**
  * By what the kernel's tables show which links and routes are Weft's, so that nothing else need be remembered.
@@ -17,8 +17,17 @@ const HOST_LINK = /^wft[a-z2-7]{12}$/;
 
 /** Name of the host's end of an endpoint's link: 60 bits of a hash, so that any id fits in the kernel's 15 characters. */
 export function hostLinkOf(endpoint: EndpointId): string {
+  return hashedName('wft', endpoint);
+}
+
+/** Name of the other end while it waits on the host to be moved. */
+export function offeredLinkOf(endpoint: EndpointId): string {
+  return hashedName('wfo', endpoint);
+}
+
+function hashedName(start: string, endpoint: EndpointId): string {
   const digest = createHash('sha256').update(endpoint).digest();
-  let name = 'wft';
+  let name = start;
   for (let at = 0; at < 12; at++) name += 'abcdefghijklmnopqrstuvwxyz234567'[(digest[at] as number) & 31];
   return name;
 }
@@ -65,6 +74,15 @@ export function checkInterface(name: string): void {
     throw new HostError(
       'bad-request',
       `${quote(name)} cannot be the name of an interface: use at most 15 letters, digits, dots, dashes and underscores`,
+    );
+  }
+}
+
+export function checkMac(mac: string): void {
+  if (!STATION_MAC.test(mac) || mac === '00:00:00:00:00:00') {
+    throw new HostError(
+      'bad-request',
+      `${quote(mac)} cannot be the Ethernet address of a container: write it like 02:57:00:00:00:05`,
     );
   }
 }

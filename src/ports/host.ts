@@ -10,9 +10,14 @@ export interface Host {
   prepare(plan: MeshPlan): Promise<void>;
   /** Connects one sandbox: veth pair, address, routes, proxy ARP. `prepare` comes first. */
   plug(plan: PlugPlan): Promise<PlugResult>;
+  /**
+   * Makes an endpoint's link for somebody else to move into a sandbox: both ends stand on the host, its own end as after `plug`. An
+   * offer that nobody has taken yet stays as it is; any other link of the endpoint is replaced. `prepare` comes first.
+   */
+  offerLink(plan: OfferPlan): Promise<OfferedLink>;
   /** Says which sandbox a text means, without touching it. Rejects with `sandbox-missing` when there is none. */
   locate(sandbox: string): Promise<Sandbox>;
-  /** Undoes `plug`; fine when the sandbox or the link are gone already. */
+  /** Undoes `plug` and `offerLink`, wherever the link is; fine when the sandbox or the link are gone already. */
   unplug(endpoint: EndpointId): Promise<void>;
   /** What is plugged in now, read from the kernel. */
   plugged(): Promise<readonly PluggedEndpoint[]>;
@@ -50,15 +55,33 @@ export interface Sandbox {
   readonly birth: string;
 }
 
-export interface PlugPlan {
+/** An Ethernet address of one station (IEEE 802: the lowest bit of the first byte is the group's), in lower case. */
+export const STATION_MAC = /^[0-9a-f][02468ace](:[0-9a-f]{2}){5}$/;
+
+interface LinkPlan {
   readonly endpoint: EndpointId;
+  /** Address with the network's prefix, e.g. `10.32.0.5/12`. */
+  readonly address: string;
+  readonly mtu: number;
+  /** Of the sandbox's end; absent: one made from the address. */
+  readonly mac?: string;
+}
+
+export type OfferPlan = LinkPlan;
+
+export interface OfferedLink {
+  /** Name, on the host, of the end that is to be moved. */
+  readonly link: string;
+  readonly mac: string;
+  /** Name of the link's end on the host. */
+  readonly hostLink: string;
+}
+
+export interface PlugPlan extends LinkPlan {
   /** A named network namespace (`ip netns`), a path to one, or the decimal id of a process inside it. */
   readonly sandbox: string;
   /** Name of the interface inside; absent: the first of `eth0`, `weft0`, `weft1`, … that is not taken. */
   readonly interface?: string;
-  /** Address with the network's prefix, e.g. `10.32.0.5/12`. */
-  readonly address: string;
-  readonly mtu: number;
 }
 
 export interface PlugResult {

@@ -6,6 +6,7 @@ import { hostContract } from './host.ts';
 hostContract('Host on Linux', needsRoot, async () => {
   const namespaces = await createNamespaces();
   const { hostPath, stateDirectory } = namespaces;
+  const ip = (namespace: string, ...words: string[]) => namespaces.run(namespace, 'ip', ...words);
   const interfaces = async (sandbox: string) => {
     const rows = JSON.parse(await namespaces.run(sandbox, 'ip', '-json', 'link')) as { ifname: string }[];
     return rows
@@ -26,6 +27,15 @@ hostContract('Host on Linux', needsRoot, async () => {
       for (const name of await interfaces(sandbox)) {
         await namespaces.run(sandbox, 'ip', 'link', 'set', name, 'down');
       }
+    },
+    async takeOffer(link, sandbox, name, address) {
+      await ip('host', 'link', 'set', link, 'netns', sandbox, 'name', name);
+      await ip(sandbox, 'address', 'add', address, 'dev', name);
+      await ip(sandbox, 'link', 'set', name, 'up');
+    },
+    async offers() {
+      const rows = JSON.parse(await ip('host', '-json', 'link')) as { ifname: string }[];
+      return rows.map(({ ifname }) => ifname).filter((name) => name.startsWith('wfo'));
     },
     close: () => namespaces.close(),
   };

@@ -13,6 +13,8 @@ hostContract('Host in memory', false, async () => {
     removeSandbox: async (sandbox) => machine.removeSandbox(sandbox),
     interfaces: async (sandbox) => machine.interfaces(sandbox) ?? [],
     setDown: async (_sandbox, endpoint: EndpointId) => machine.tamper(endpoint, 'down'),
+    takeOffer: async (link, sandbox, name) => machine.takeOffer(link, sandbox, name),
+    offers: async () => machine.offers(),
     close: async () => undefined,
   };
 });

@@ -14,6 +14,10 @@ export interface HostBench {
   interfaces(sandbox: string): Promise<readonly string[]>;
   /** Takes an interface down from inside. */
   setDown(sandbox: string, endpoint: EndpointId): Promise<void>;
+  /** Takes an offered link into a sandbox as Docker does: name, address with prefix, up. */
+  takeOffer(link: string, sandbox: string, name: string, address: string): Promise<void>;
+  /** Links on the host that are offered and not taken. */
+  offers(): Promise<readonly string[]>;
   close(): Promise<void>;
 }
 
@@ -165,6 +169,70 @@ export function hostContract(title: string, skip: string | false, makeBench: () 
       assert.deepEqual(await next.plug(plan(one)), first);
       await next.unplug(A);
       assert.deepEqual(await bench.interfaces(one), []);
+    });
+
+    const offer = { endpoint: A, address: '10.32.0.5/12', mtu: 1400 };
+    const MAC = '02:11:22:33:44:55';
+    const up = async () => (await host.plugged()).map((link) => link.up);
+
+    test('an offered link waits on the host until somebody takes it into a sandbox', async () => {
+      const { link, hostLink } = await host.offerLink(offer);
+      assert.deepEqual(await host.plugged(), [{ endpoint: A, hostLink, up: false }]);
+      assert.deepEqual(await bench.offers(), [link]);
+      await bench.takeOffer(link, one, 'eth0', '10.32.0.5/12');
+      assert.deepEqual(await bench.offers(), []);
+      assert.deepEqual(await bench.interfaces(one), ['eth0']);
+      assert.deepEqual(await up(), [true]);
+    });
+
+    test('the same offer twice is one link', async () => {
+      const first = await host.offerLink(offer);
+      assert.deepEqual(await host.offerLink(offer), first);
+      assert.deepEqual(await bench.offers(), [first.link]);
+    });
+
+    test('an offer for an endpoint whose link was taken makes a new link', async () => {
+      const first = await host.offerLink(offer);
+      await bench.takeOffer(first.link, one, 'eth0', '10.32.0.5/12');
+      assert.deepEqual(await host.offerLink(offer), first);
+      assert.deepEqual(await bench.interfaces(one), []);
+      await bench.takeOffer(first.link, two, 'eth7', '10.32.0.5/12');
+      assert.deepEqual(await bench.interfaces(two), ['eth0', 'eth7']);
+    });
+
+    test('an offered link has the Ethernet address that was asked for, else always the same', async () => {
+      const own = (await host.offerLink(offer)).mac;
+      assert.equal((await host.offerLink({ ...offer, mac: MAC })).mac, MAC);
+      assert.equal((await host.offerLink(offer)).mac, own);
+      for (const mac of ['01:00:5e:00:00:01', '02:11:22:33:44', '02:11:22:33:44:5G', '']) {
+        await refuses('bad-request', host.offerLink({ ...offer, mac }));
+      }
+    });
+
+    test('an address is offered once on a host', async () => {
+      await host.offerLink(offer);
+      await refuses('address-taken', host.offerLink({ ...offer, endpoint: B }));
+      await refuses('address-taken', host.plug(plan(one, { endpoint: B })));
+    });
+
+    test('an unplug takes an offered link away, whether it was taken or not', async () => {
+      const { link } = await host.offerLink(offer);
+      await host.unplug(A);
+      assert.deepEqual(await bench.offers(), []);
+      await host.offerLink(offer);
+      await bench.takeOffer(link, one, 'eth0', '10.32.0.5/12');
+      await host.unplug(A);
+      assert.deepEqual(await bench.interfaces(one), []);
+      assert.deepEqual(await host.plugged(), []);
+    });
+
+    test('a plug gives an endpoint whose link was taken and lost a new one', async () => {
+      const { link } = await host.offerLink({ ...offer, mac: MAC });
+      await bench.takeOffer(link, one, 'eth0', '10.32.0.5/12');
+      const again = await host.plug(plan(one, { mac: MAC }));
+      assert.deepEqual([again.interface, again.mac], ['eth0', MAC]);
+      await host.unplug(A);
+      assert.equal((await host.plug(plan(one, { mac: MAC }))).mac, MAC);
     });
 
     test('a restore removes everything, and may be repeated by a later life', async () => {

@@ -5,10 +5,12 @@ import {
   type Host,
   HostError,
   INTERFACE_NAME,
+  type OfferPlan,
   type PluggedEndpoint,
   type PlugPlan,
   RESERVED_INTERFACES,
   type Sandbox,
+  STATION_MAC,
 } from '../host.ts';
 
 /** A machine that is only a table: it outlives the hosts made on it, as a kernel outlives its daemons. */
@@ -19,6 +21,10 @@ export interface MemoryMachine {
   removeSandbox(name: string): void;
   /** Interfaces besides `lo`; undefined when there is no such sandbox. */
   interfaces(name: string): readonly string[] | undefined;
+  /** What Docker does with a link that is offered: it moves it into the sandbox, gives it a name and raises it. */
+  takeOffer(link: string, sandbox: string, name: string): void;
+  /** Links that are offered and not taken. */
+  offers(): readonly string[];
   /** What root inside the sandbox may do to the interface of an endpoint. */
   tamper(endpoint: EndpointId, how: 'down' | 'delete'): void;
   /** A link of Weft's that no state knows, as a lost state file leaves it. */
@@ -48,8 +54,11 @@ interface SandboxEntry {
 }
 
 interface LinkEntry {
-  readonly sandbox: string;
-  readonly interface: string;
+  /** Undefined while it is offered. */
+  sandbox: string | undefined;
+  /** On the host while it is offered. */
+  interface: string;
+  readonly mac: string;
   /** Without prefix. */
   readonly address: string;
   up: boolean;
@@ -72,13 +81,21 @@ export function createMemoryMachine(): MemoryMachine {
       const entry = sandboxes.get(name);
       return entry && interfacesIn(tables, name, entry);
     },
+    takeOffer(link, sandbox, name) {
+      const offer = [...links.values()].find((one) => one.sandbox === undefined && one.interface === link);
+      if (offer === undefined || !sandboxes.has(sandbox)) throw new Error(`${link} or ${sandbox} is missing`);
+      Object.assign(offer, { sandbox, interface: name, up: true });
+    },
+    offers: () =>
+      [...links.values()].filter(({ sandbox }) => sandbox === undefined).map((link) => link.interface),
     tamper(endpoint, how) {
       const link = links.get(endpoint);
       if (how === 'delete') links.delete(endpoint);
       else if (link !== undefined) link.up = false;
     },
     addStray(endpoint, sandbox, address) {
-      links.set(endpoint, { sandbox, interface: 'eth0', address, up: true });
+      const mac = macOf(parse(`${address}/32`).address);
+      links.set(endpoint, { sandbox, interface: 'eth0', address, mac, up: true });
     },
     addRoute: (cidr) => void routes.push(cidr),
     hostAddresses: () => tables.exposed,
@@ -105,6 +122,18 @@ export function createMemoryHost({ tables }: MemoryMachine): Host {
     if (taken) throw new HostError('address-taken', `another endpoint has ${address}`);
   }
 
+  /** The plan's address, when all of the plan can be. */
+  function check(plan: OfferPlan): string {
+    const address = formatIpv4(parse(plan.address).address);
+    if (!ENDPOINT_ID.test(plan.endpoint)) throw bad(plan.endpoint);
+    if (plan.mac !== undefined && !STATION_MAC.test(plan.mac)) throw bad(plan.mac);
+    checkFree(address, plan.endpoint);
+    if (tables.exposed.some((text) => text.startsWith(`${address}/`))) {
+      throw new HostError('address-taken', `the host has ${address}`);
+    }
+    return address;
+  }
+
   function chooseName(plan: PlugPlan, taken: readonly string[]): string {
     if (plan.interface !== undefined) {
       if (!taken.includes(plan.interface)) return plan.interface;
@@ -128,30 +157,32 @@ export function createMemoryHost({ tables }: MemoryMachine): Host {
       return { path, namespace, birth };
     },
     async plug(plan) {
-      const address = formatIpv4(parse(plan.address).address);
-      if (!ENDPOINT_ID.test(plan.endpoint)) throw bad(plan.endpoint);
+      const address = check(plan);
       if (!isInterfaceName(plan.interface ?? 'eth0')) throw bad(String(plan.interface));
       const { name: sandbox, path: sandboxPath } = find(plan.sandbox);
-      checkFree(address, plan.endpoint);
-      if (tables.exposed.some((text) => text.startsWith(`${address}/`))) {
-        throw new HostError('address-taken', `the host has ${address}`);
-      }
       const old = links.get(plan.endpoint);
-      const same = old?.sandbox === sandbox && old.address === address;
+      const mac = plan.mac ?? macOf(parse(plan.address).address);
+      const same = old?.sandbox === sandbox && old.address === address && old.mac === mac;
       const keep = same && (plan.interface ?? old.interface) === old.interface;
       const taken = interfacesIn(tables, sandbox, sandboxes.get(sandbox) as SandboxEntry);
       const others = taken.filter((name) => old?.sandbox !== sandbox || name !== old.interface);
       const name = keep ? old.interface : chooseName(plan, others);
-      links.set(plan.endpoint, { sandbox, interface: name, address, up: true });
-      const hostLink = `wft-${plan.endpoint}`.slice(0, 15);
-      return { sandboxPath, interface: name, mac: macOf(parse(plan.address).address), hostLink };
+      links.set(plan.endpoint, { sandbox, interface: name, address, mac, up: true });
+      return { sandboxPath, interface: name, mac, hostLink: nameOf('wft', plan.endpoint) };
+    },
+    async offerLink(plan) {
+      const address = check(plan);
+      const [link, hostLink] = [nameOf('wfo', plan.endpoint), nameOf('wft', plan.endpoint)];
+      const mac = plan.mac ?? macOf(parse(plan.address).address);
+      links.set(plan.endpoint, { sandbox: undefined, interface: link, address, mac, up: false });
+      return { link, mac, hostLink };
     },
     async unplug(endpoint) {
       links.delete(endpoint);
     },
     async plugged() {
       return [...links].map(([endpoint, { up }]): PluggedEndpoint => {
-        return { endpoint, hostLink: `wft-${endpoint}`.slice(0, 15), up };
+        return { endpoint, hostLink: nameOf('wft', endpoint), up };
       });
     },
     async setHostAddresses(addresses) {
@@ -177,6 +208,11 @@ function parse(text: string) {
   const parsed = parseAddressWithPrefix(text);
   if (!parsed.ok) throw new HostError('bad-request', parsed.message);
   return parsed.value;
+}
+
+/** As long as the kernel's names may be; two endpoints with the same start are not told apart here. */
+function nameOf(start: string, endpoint: EndpointId): string {
+  return `${start}-${endpoint}`.slice(0, 15);
 }
 
 function isInterfaceName(text: string): boolean {
