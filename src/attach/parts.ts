@@ -1,5 +1,7 @@
 import type { EndpointId, NetworkId } from '../core/ids.ts';
 
+export type { Section, Sections } from '../ports/sections.ts';
+
 /** What attaching needs of the rest of the daemon, beyond the ports: the mesh's Space and Keeper have this form. */
 
 export interface Addresses {
@@ -21,14 +23,4 @@ export interface AllocatedAddress {
   readonly address: string;
   /** Length of the network's prefix. */
   readonly prefix: number;
-}
-
-export interface Sections {
-  section<T>(name: string, check: (data: unknown) => T, initial: T): Section<T>;
-}
-
-export interface Section<T> {
-  get(): T;
-  /** In memory at once, on disk when it resolves. */
-  set(value: T): Promise<void>;
 }

@@ -1,0 +1,186 @@
+import { formatIpv4, parseCidr, parseIpv4, quote } from '../src/core/address.ts';
+import type { NetworkName } from '../src/core/ids.ts';
+import type { JsonObject } from '../src/core/json.ts';
+import type { Locks } from '../src/core/locks.ts';
+import { includes } from '../src/core/ranges.ts';
+import { DockerError } from './errors.ts';
+import { addressOf, mapOf, textOf } from './fields.ts';
+import type { Leases } from './leases.ts';
+import type { DoorParts, NetworkInfo } from './parts.ts';
+import type { PoolRecord, Records } from './records.ts';
+
+/** Docker's IpamDriver: a pool is a network of the mesh, and its id the network's. */
+export interface Ipam {
+  requestPool(body: JsonObject): Promise<object>;
+  releasePool(body: JsonObject): Promise<object>;
+  requestAddress(body: JsonObject): Promise<object>;
+  releaseAddress(body: JsonObject): Promise<object>;
+}
+
+export interface IpamParts extends DoorParts {
+  readonly records: Records;
+  readonly leases: Leases;
+  readonly locks: Locks;
+  /** Takes an endpoint's link away and forgets it; its lease stays. */
+  readonly dropEndpoint: (id: NonNullable<ReturnType<Leases['at']>>['endpoint'] & string) => Promise<void>;
+}
+
+/** How the pools of this driver are marked in CreateNetwork. */
+export const LOCAL_SPACE = 'WeftLocal';
+export const GLOBAL_SPACE = 'WeftGlobal';
+
+const GATEWAY = 'com.docker.network.gateway';
+
+export function createIpam(parts: IpamParts): Ipam {
+  const { networks, records, leases, locks, dropEndpoint, log } = parts;
+  const { pools } = records;
+
+  async function requestPool(body: JsonObject): Promise<object> {
+    if (body.V6 === true) throw noIpv6();
+    const [subnet, ipRange] = [cidrOf(body, 'Pool'), cidrOf(body, 'SubPool')];
+    const there = networks.list().find((network) => network.subnet === subnet);
+    const made = there === undefined;
+    const network =
+      there ??
+      (await networks.create({
+        name: null,
+        ...(subnet === undefined ? {} : { subnet }),
+        ...(ipRange === undefined ? {} : { ipRange }),
+      }));
+    // From here to the write there is no await: calls for one subnet at a time count each other.
+    const old = pools.get(network.id) ?? { id: network.id, uses: 0, made, used: false };
+    try {
+      await pools.put({ ...old, uses: old.uses + 1 });
+    } catch (error) {
+      if (made) await networks.remove(network.id).catch(() => undefined);
+      throw error;
+    }
+    return { PoolID: network.id, Pool: network.subnet, Data: { [GATEWAY]: baseOf(network) } };
+  }
+
+  async function releasePool(body: JsonObject): Promise<object> {
+    const id = textOf(body, 'PoolID');
+    return locks(id, async () => {
+      const pool = pools.get(id);
+      if (pool === undefined) return {};
+      if (pool.uses > 1) await pools.put({ ...pool, uses: pool.uses - 1 });
+      else await endPool(pool);
+      return {};
+    });
+  }
+
+  /** The network goes with the last Docker network on it, unless others use it; a start that failed takes only what it made. */
+  async function endPool(pool: PoolRecord): Promise<void> {
+    for (const lease of records.leases.all()) {
+      if (lease.network === pool.id && lease.endpoint === null) await leases.release(lease);
+    }
+    const owned = (pool.made || pool.used) && pool.id !== 'weft';
+    if (owned && networks.get(pool.id) !== undefined) {
+      try {
+        await networks.remove(pool.id);
+      } catch (error) {
+        log.info('the network stays, for others use it', { network: pool.id, why: String(error) });
+      }
+    }
+    await pools.remove(pool.id);
+  }
+
+  async function requestAddress(body: JsonObject): Promise<object> {
+    const [network, pool] = findPool(body);
+    const wanted = addressOf(body, 'Address');
+    const gateway = mapOf(body, 'Options').RequestAddressType === GATEWAY;
+    if (gateway && wanted === undefined) return reply(baseOf(network));
+    if (wanted !== undefined) {
+      const base = baseOf(network);
+      if (gateway && base.startsWith(`${wanted}/`)) return reply(base);
+      if (gateway || !pool.used) return reserve(pool, wanted);
+      if (network.reserved.includes(wanted)) {
+        throw new DockerError(
+          'address-in-use',
+          `${wanted} is set aside in this network, as its gateway or with --aux-address: choose another one`,
+        );
+      }
+    }
+    const lease = await leases.take(network.id, wanted);
+    return reply(`${lease.address}/${lease.prefix}`);
+  }
+
+  function findPool(body: JsonObject): readonly [NetworkInfo, PoolRecord] {
+    const id = textOf(body, 'PoolID');
+    const network = networks.get(id);
+    if (network === undefined || network.id !== id) {
+      throw new DockerError(
+        'unknown-pool',
+        `there is no network ${quote(id)} in the mesh any more: remove this Docker network and create it again`,
+      );
+    }
+    // A pool that a lost state file has forgotten is taken up again: Docker does not ask for it a second time.
+    return [network, pools.get(id) ?? { id: network.id, uses: 1, made: false, used: true }];
+  }
+
+  /** Gateway and auxiliary addresses belong to the network, not to a host: every host's create command names the same ones. */
+  function reserve(pool: PoolRecord, address: string): Promise<object> {
+    return locks(pool.id, async () => {
+      const network = networks.get(pool.id);
+      if (network === undefined)
+        throw new DockerError('unknown-pool', 'the network has just been removed: create it again');
+      const whole = parseCidr(network.subnet);
+      const parsed = parseIpv4(address);
+      if (!whole.ok || !parsed.ok || !includes(whole.value, parsed.value)) {
+        throw new DockerError('bad-call', `${address} is outside the network's subnet ${network.subnet}`);
+      }
+      const known = network.reserved.includes(address);
+      if (!known && (!pool.made || pool.used)) {
+        const own = network.reserved.length === 0 ? 'none' : network.reserved.join(', ');
+        throw new DockerError(
+          'address-in-use',
+          `the network ${network.name ?? network.id} exists with other set-aside addresses (${own}): leave out --gateway and --aux-address, or give those`,
+        );
+      }
+      if (!known) await networks.change(pool.id, { reserved: [...network.reserved, address] });
+      return reply(`${address}/${whole.value.prefix}`);
+    });
+  }
+
+  async function releaseAddress(body: JsonObject): Promise<object> {
+    const network = textOf(body, 'PoolID') as NetworkName;
+    const lease = leases.at(network, addressOf(body, 'Address') ?? '');
+    if (lease === undefined) return {};
+    return locks(lease.endpoint ?? lease.id, async () => {
+      // Docker thinks that the container is gone. A DeleteEndpoint that failed or never came is not repeated.
+      const now = records.leases.get(lease.id);
+      if (now?.endpoint != null) await dropEndpoint(now.endpoint);
+      const left = records.leases.get(lease.id);
+      if (left !== undefined) await leases.release(left);
+      return {};
+    });
+  }
+
+  return { requestPool, releasePool, requestAddress, releaseAddress };
+}
+
+function reply(address: string): object {
+  return { Address: address, Data: {} };
+}
+
+/** Given to Docker as gateway: it is nobody's address, no container needs a gateway, and Docker asks for one otherwise. */
+function baseOf({ subnet }: NetworkInfo): string {
+  const parsed = parseCidr(subnet);
+  return parsed.ok ? `${formatIpv4(parsed.value.start)}/${parsed.value.prefix}` : subnet;
+}
+
+function cidrOf(body: JsonObject, name: string): string | undefined {
+  const text = textOf(body, name);
+  if (text === '') return undefined;
+  if (text.includes(':')) throw noIpv6();
+  const parsed = parseCidr(text);
+  if (!parsed.ok) throw new DockerError('bad-call', parsed.message);
+  return text;
+}
+
+export function noIpv6(): DockerError {
+  return new DockerError(
+    'not-supported',
+    'networks of weft have no IPv6 yet: leave out --ipv6 and IPv6 subnets',
+  );
+}

@@ -1,0 +1,66 @@
+import type { EndpointId, NetworkName } from '../src/core/ids.ts';
+import type { Clock } from '../src/ports/clock.ts';
+import type { Host } from '../src/ports/host.ts';
+import type { Log } from '../src/ports/log.ts';
+import type { Random } from '../src/ports/random.ts';
+import type { Sections } from '../src/ports/sections.ts';
+
+/** What the Docker door needs of the rest of the daemon, beyond the ports: the mesh's Networks and Space have this form. */
+
+export interface NetworkInfo {
+  /** `weft`, or 16 hexadecimal digits; never changes. */
+  readonly id: NetworkName;
+  readonly name: string | null;
+  /** CIDR. */
+  readonly subnet: string;
+  readonly internal: boolean;
+  /** IPv4 texts that are given to nobody: a gateway, auxiliary addresses. */
+  readonly reserved: readonly string[];
+}
+
+export interface Networks {
+  list(): readonly NetworkInfo[];
+  get(idOrName: string): NetworkInfo | undefined;
+  /** A network with the same subnet is the same network. On disk when it resolves; rejects with what stands in the way. */
+  create(request: CreateNetwork): Promise<NetworkInfo>;
+  change(id: NetworkName, change: NetworkChange): Promise<NetworkInfo>;
+  /** Rejects while endpoints are in it, here or elsewhere. */
+  remove(id: NetworkName): Promise<void>;
+}
+
+export interface CreateNetwork {
+  readonly name: string | null;
+  /** CIDR; absent: one of this host's own space. */
+  readonly subnet?: string;
+  /** CIDR that addresses are taken from when none is asked for. */
+  readonly ipRange?: string;
+}
+
+export interface NetworkChange {
+  readonly internal?: boolean;
+  readonly reserved?: readonly string[];
+}
+
+export interface Addresses {
+  /** The endpoint's address in the network, else `wanted`, else any. On disk when it resolves. */
+  allocate(request: {
+    readonly endpoint: EndpointId;
+    readonly network: NetworkName;
+    readonly wanted?: string;
+  }): Promise<{ readonly address: string; readonly prefix: number }>;
+  /** Fine when it has none. On disk when it resolves. */
+  release(endpoint: EndpointId): Promise<void>;
+  allocations(): readonly { readonly endpoint: EndpointId; readonly address: string }[];
+}
+
+export interface DoorParts {
+  readonly networks: Networks;
+  readonly space: Addresses;
+  readonly host: Pick<Host, 'offerLink' | 'plug' | 'unplug' | 'plugged' | 'locate'>;
+  readonly keeper: Sections;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  /** Bytes of an inner packet. */
+  readonly mtu: number;
+}
