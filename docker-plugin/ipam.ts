@@ -40,6 +40,13 @@ export function createIpam(parts: IpamParts): Ipam {
     const [subnet, ipRange] = [cidrOf(body, 'Pool'), cidrOf(body, 'SubPool')];
     const there = networks.list().find((network) => network.subnet === subnet);
     const made = there === undefined;
+    if (there !== undefined && ipRange !== undefined && ipRange !== there.ipRange) {
+      const own = there.ipRange === null ? 'without an --ip-range' : `with --ip-range ${there.ipRange}`;
+      throw new DockerError(
+        'not-supported',
+        `the network ${there.name ?? there.id} was made ${own}, which holds on every host: give the same, or leave it out`,
+      );
+    }
     const network =
       there ??
       (await networks.create({
@@ -93,8 +100,8 @@ export function createIpam(parts: IpamParts): Ipam {
     if (wanted !== undefined) {
       const base = baseOf(network);
       if (gateway && base.startsWith(`${wanted}/`)) return reply(base);
-      if (gateway || !pool.used) return reserve(pool, wanted);
-      if (network.reserved.includes(wanted)) {
+      if (gateway || !pool.used) return reserve(pool, wanted, gateway);
+      if (setAside(network).includes(wanted)) {
         throw new DockerError(
           'address-in-use',
           `${wanted} is set aside in this network, as its gateway or with --aux-address: choose another one`,
@@ -119,7 +126,7 @@ export function createIpam(parts: IpamParts): Ipam {
   }
 
   /** Gateway and auxiliary addresses belong to the network, not to a host: every host's create command names the same ones. */
-  function reserve(pool: PoolRecord, address: string): Promise<object> {
+  function reserve(pool: PoolRecord, address: string, gateway: boolean): Promise<object> {
     return locks(pool.id, async () => {
       const network = networks.get(pool.id);
       if (network === undefined)
@@ -129,15 +136,17 @@ export function createIpam(parts: IpamParts): Ipam {
       if (!whole.ok || !parsed.ok || !includes(whole.value, parsed.value)) {
         throw new DockerError('bad-call', `${address} is outside the network's subnet ${network.subnet}`);
       }
-      const known = network.reserved.includes(address);
-      if (!known && (!pool.made || pool.used)) {
-        const own = network.reserved.length === 0 ? 'none' : network.reserved.join(', ');
+      const there = setAside(network);
+      if (there.includes(address)) return reply(`${address}/${whole.value.prefix}`);
+      if (!pool.made || pool.used) {
+        const own = there.length === 0 ? 'none' : there.join(', ');
         throw new DockerError(
           'address-in-use',
           `the network ${network.name ?? network.id} exists with other set-aside addresses (${own}): leave out --gateway and --aux-address, or give those`,
         );
       }
-      if (!known) await networks.change(pool.id, { reserved: [...network.reserved, address] });
+      const change = gateway ? { gateway: address } : { reserved: [...network.reserved, address] };
+      await networks.change(pool.id, change);
       return reply(`${address}/${whole.value.prefix}`);
     });
   }
@@ -157,6 +166,10 @@ export function createIpam(parts: IpamParts): Ipam {
   }
 
   return { requestPool, releasePool, requestAddress, releaseAddress };
+}
+
+function setAside({ gateway, reserved }: NetworkInfo): readonly string[] {
+  return gateway === null ? reserved : [gateway, ...reserved];
 }
 
 function reply(address: string): object {

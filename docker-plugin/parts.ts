@@ -14,8 +14,11 @@ export interface NetworkInfo {
   /** CIDR. */
   readonly subnet: string;
   readonly internal: boolean;
-  /** IPv4 texts that are given to nobody: a gateway, auxiliary addresses. */
+  /** IPv4 texts that are given to no container. */
+  readonly gateway: string | null;
   readonly reserved: readonly string[];
+  /** CIDR that addresses are taken from when none is asked for. */
+  readonly ipRange: string | null;
 }
 
 export interface Networks {
@@ -32,12 +35,13 @@ export interface CreateNetwork {
   readonly name: string | null;
   /** CIDR; absent: one of this host's own space. */
   readonly subnet?: string;
-  /** CIDR that addresses are taken from when none is asked for. */
+  /** CIDR. */
   readonly ipRange?: string;
 }
 
 export interface NetworkChange {
   readonly internal?: boolean;
+  readonly gateway?: string;
   readonly reserved?: readonly string[];
 }
 

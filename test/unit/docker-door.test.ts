@@ -70,7 +70,8 @@ test('every wish of `docker network create` holds', async () => {
   const [network] = door.networks();
   assert.deepEqual([network?.internal, network?.mtu], [true, 1200]);
   const inMesh = world.networks.get(net.PoolID);
-  assert.deepEqual([inMesh?.internal, inMesh?.reserved], [true, ['10.50.5.1', '10.50.5.2']]);
+  assert.equal(inMesh?.gateway, '10.50.5.1');
+  assert.deepEqual([inMesh?.internal, inMesh?.reserved], [true, ['10.50.5.2']]);
   assert.equal((await run(net)).address, '10.50.5.0/16');
   assert.equal((await run(net, { ip: '10.50.77.7' })).address, '10.50.77.7/16');
   await assert.rejects(run(net, { ip: '10.50.77.7' }), /in use by another container here/);
@@ -92,6 +93,8 @@ test('the same create on a second host, or under a second name, is the same netw
     docker.createNetwork({ subnet: '10.50.0.0/16', gateway: '10.50.0.2' }),
     /set-aside addresses \(10\.50\.0\.1\)/,
   );
+  const otherRange = docker.createNetwork({ subnet: '10.50.0.0/16', ipRange: '10.50.1.0/24' });
+  await assert.rejects(otherRange, /without an --ip-range/);
   await assert.rejects(
     docker.createNetwork({ subnet: '10.50.0.0/16', internal: true }),
     /without --internal/,

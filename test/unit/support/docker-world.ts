@@ -1,6 +1,6 @@
 import { createDockerDoor, type DockerDoor } from '../../../docker-plugin/door.ts';
 import type { Addresses, NetworkInfo, Networks } from '../../../docker-plugin/parts.ts';
-import { formatIpv4, parseCidr, parseIpv4 } from '../../../src/core/address.ts';
+import { formatIpv4, parseCidr } from '../../../src/core/address.ts';
 import type { NetworkName } from '../../../src/core/ids.ts';
 import type { JsonObject } from '../../../src/core/json.ts';
 import { includes } from '../../../src/core/ranges.ts';
@@ -18,15 +18,11 @@ import type { Fault } from './attach-world.ts';
 export interface DockerWorld {
   readonly machine: MemoryMachine;
   readonly clock: VirtualClock;
-  readonly networks: Map<string, TestNetwork>;
+  readonly networks: Map<string, NetworkInfo>;
   /** Lease → address. */
   readonly leases: Map<string, string>;
   /** A life of the door; calls into the world go through `fault`. */
   live(fault?: Fault): Promise<DockerDoor>;
-}
-
-export interface TestNetwork extends NetworkInfo {
-  readonly ipRange: string | undefined;
 }
 
 export const RANGE = '10.0.0.0/8';
@@ -36,17 +32,18 @@ export function createDockerWorld(): DockerWorld {
   const machine = createMemoryMachine();
   const clock = createVirtualClock();
   const disk = createMemoryStore();
-  const networks = new Map<string, TestNetwork>();
+  const networks = new Map<string, NetworkInfo>();
   const leases = new Map<string, string>();
   const homes = new Map<string, string>();
   let made = 0;
   let lives = 0;
-  const add = (id: string, name: string | null, subnet: string, ipRange: string | undefined): TestNetwork => {
-    const network = { id: id as NetworkName, name, subnet, internal: false, reserved: [], ipRange };
+  const add = (id: string, name: string | null, subnet: string, ipRange: string | null): NetworkInfo => {
+    const none = { internal: false, gateway: null, reserved: [] };
+    const network = { id: id as NetworkName, name, subnet, ipRange, ...none };
     networks.set(id, network);
     return network;
   };
-  add('weft', 'weft', RANGE, undefined);
+  add('weft', 'weft', RANGE, null);
 
   const meshNetworks: Networks = {
     list: () => [...networks.values()],
@@ -54,10 +51,10 @@ export function createDockerWorld(): DockerWorld {
     async create({ name, subnet = `10.99.${made}.0/24`, ipRange }) {
       const same = [...networks.values()].find((network) => network.subnet === subnet);
       if (same !== undefined) return same;
-      return add((made++).toString(16).padStart(16, '0'), name, subnet, ipRange);
+      return add((made++).toString(16).padStart(16, '0'), name, subnet, ipRange ?? null);
     },
     async change(id, change) {
-      const network = { ...(networks.get(id) as TestNetwork), ...change };
+      const network = { ...(networks.get(id) as NetworkInfo), ...change };
       networks.set(id, network);
       return network;
     },
@@ -110,12 +107,13 @@ export function createDockerWorld(): DockerWorld {
 
 const prefixOf = (subnet: string) => Number(subnet.split('/')[1]);
 
-function firstFree({ subnet, ipRange, reserved }: TestNetwork, taken: ReadonlySet<string>): string {
+function firstFree({ subnet, ipRange, gateway, reserved }: NetworkInfo, taken: ReadonlySet<string>): string {
   const [whole, part] = [parseCidr(subnet), parseCidr(ipRange ?? subnet)];
   if (!whole.ok || !part.ok) throw new Error(`${subnet} or ${ipRange} is no network`);
   for (let value = whole.value.start + 1; value < whole.value.last; value++) {
     const text = formatIpv4(value);
-    if (includes(part.value, value) && !taken.has(text) && !reserved.includes(text)) return text;
+    if (includes(part.value, value) && !taken.has(text) && !reserved.includes(text) && text !== gateway)
+      return text;
   }
   throw new SpaceError('no-space', 'no address is free');
 }
@@ -129,8 +127,6 @@ function guarded<T extends object>(target: T, methods: readonly (keyof T)[], gua
   }
   return copy;
 }
-
-export const isAddress = (text: string) => parseIpv4(text).ok;
 
 /** What Docker sends, in the words of a user. Replies are what the door answers. */
 export function createDocker(door: () => DockerDoor) {
