@@ -38,6 +38,14 @@ export interface RouteState {
   readonly table: string;
 }
 
+/** An IPv4 policy rule that has a destination. */
+export interface RuleState {
+  readonly destination: string;
+  /** Name or number. */
+  readonly table: string;
+  readonly protocol: string;
+}
+
 /** Links with their IPv4 addresses; `filter` is part of the command line, e.g. `['group', '173']`. */
 export async function readLinks(
   namespace: Namespace,
@@ -54,6 +62,18 @@ export async function readRoutes(namespace: Namespace): Promise<readonly RouteSt
     .map(toRoute)
     .filter((route) => route !== undefined)
     .filter(({ table }) => table !== 'local');
+}
+
+/** IPv4 policy rules for a destination; those without one are not ours. */
+export async function readRules(namespace: Namespace): Promise<readonly RuleState[]> {
+  const rows = parse(await namespace.run(['ip', '-json', '-4', 'rule', 'show']));
+  return rows.flatMap(({ dst, dstlen, table, protocol }) => {
+    if (typeof dst !== 'string') return [];
+    const length = typeof dstlen === 'number' ? dstlen : 32;
+    return [
+      { destination: `${dst}/${length}`, table: text(table) ?? 'main', protocol: text(protocol) ?? '' },
+    ];
+  });
 }
 
 /** Runs the lines with one `ip -batch`; stops at the first that fails. No lines, no process. */

@@ -23,10 +23,9 @@ import {
   isHostLink,
   LINK_GROUP,
   macOf,
-  ROUTE_PROTOCOL,
 } from './names.ts';
 import { hostNamespace, type Namespace, openedNamespace } from './namespace.ts';
-import { addRoute } from './routes.ts';
+import { addRoute, isMeshRoute } from './routes.ts';
 import { absent, type OpenSandbox } from './sandbox.ts';
 
 /**
@@ -268,9 +267,7 @@ export function pluggedOf(
   links: readonly LinkState[],
   routes: readonly RouteState[],
 ): readonly PluggedEndpoint[] {
-  const routed = new Set(
-    routes.filter(({ protocol }) => protocol === ROUTE_PROTOCOL).map(({ device }) => device),
-  );
+  const routed = new Set(routes.filter(isMeshRoute).map(({ device }) => device));
   return links.filter(isEndpointLink).flatMap((link) => {
     const endpoint = endpointOf(link.alias);
     if (endpoint === undefined || link.name !== hostLinkOf(endpoint)) return [];

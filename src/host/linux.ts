@@ -13,7 +13,7 @@ import type { Log } from '../ports/log.ts';
 import { checkMachine, checkMesh, checkOverlap, isOurDevice, prepareDevice } from './device.ts';
 import { raiseFirewall, removeFirewall } from './firewall.ts';
 import { readIdleLinks } from './holder.ts';
-import { batch, readLinks, readRoutes } from './iproute.ts';
+import { batch, readLinks, readRoutes, readRules } from './iproute.ts';
 import { readAddress } from './ipv4.ts';
 import { createLedger } from './ledger.ts';
 import {
@@ -28,7 +28,7 @@ import {
 import { checkEndpoint, endpointOf, hostLinkOf } from './names.ts';
 import { hostNamespace } from './namespace.ts';
 import { offerLink } from './offer.ts';
-import { endpointSources, rangeRoutes, removeRoutes, sourceFor } from './routes.ts';
+import { endpointSources, meshRule, rangeRoutes, removeRoutes, sourceFor } from './routes.ts';
 import { openSandbox } from './sandbox.ts';
 
 export interface LinuxHostOptions {
@@ -67,6 +67,7 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
     await prepareDevice(host, plan, ledger, deviceOwner);
     mesh = { device: plan.device, range };
     await batch(host, rangeRoutes(plan.device, range, exposed, routes));
+    await batch(host, meshRule(range, await readRules(host)));
     log.info('host prepared', { device: plan.device, range: plan.range, mtu: plan.mtu });
   }
 

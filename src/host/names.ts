@@ -10,6 +10,14 @@ import { ENDPOINT_ID, HostError, INTERFACE_NAME, RESERVED_INTERFACES, STATION_MA
 export const ROUTE_PROTOCOL = '173';
 export const LINK_GROUP = '173';
 
+/**
+ * All routes of the mesh are in a table of their own, by a rule for the mesh's range: no other route of the machine wins over them,
+ * and Docker up to 26, which goes on asking for another subnet as long as a route in the main table overlaps it, does not see them.
+ */
+export const ROUTE_TABLE = '173';
+/** Before the main table (32766) and the rules that VPN clients put ahead of it. */
+export const RULE_PRIORITY = '17300';
+
 /** Alias of the mesh's device. */
 export const DEVICE_ALIAS = 'weft:mesh';
 const ENDPOINT_ALIAS = 'weft:endpoint:';

@@ -1,8 +1,8 @@
 import { type Cidr, formatCidr, formatIpv4 } from '../core/address.ts';
 import { includes } from '../core/ranges.ts';
-import { batch, type RouteState } from './iproute.ts';
+import { batch, type RouteState, type RuleState, readRules } from './iproute.ts';
 import { readDestination } from './ipv4.ts';
-import { isHostLink, ROUTE_PROTOCOL } from './names.ts';
+import { isHostLink, ROUTE_PROTOCOL, ROUTE_TABLE, RULE_PRIORITY } from './names.ts';
 import type { Namespace } from './namespace.ts';
 
 /**
@@ -30,7 +30,7 @@ export function rangeRoutes(
       wanted.set(format(network), formatIpv4(network.address));
     }
   }
-  const ours = current.filter((route) => route.protocol === ROUTE_PROTOCOL && route.table === 'main');
+  const ours = current.filter(isMeshRoute);
   const lines: (readonly string[])[] = [];
   for (const [destination, source] of wanted) {
     const same = (route: RouteState) =>
@@ -44,14 +44,40 @@ export function rangeRoutes(
     if (route.type === 'unreachable' && !guarded(route)) {
       lines.push(['route', 'del', 'unreachable', route.destination, ...GUARD]);
     } else if (route.device === device && !wanted.has(route.destination)) {
-      lines.push(['route', 'del', route.destination, 'dev', device, 'proto', ROUTE_PROTOCOL]);
+      lines.push(['route', 'del', route.destination, 'dev', device, ...OURS]);
     }
   }
   return lines;
 }
 
+const OURS = ['proto', ROUTE_PROTOCOL, 'table', ROUTE_TABLE];
 /** The last metric that a person can still read; any other route to the same network wins. */
-const GUARD = ['proto', ROUTE_PROTOCOL, 'metric', '4294967294'];
+const GUARD = [...OURS, 'metric', '4294967294'];
+
+export function isMeshRoute({ protocol, table }: RouteState): boolean {
+  return protocol === ROUTE_PROTOCOL && table === ROUTE_TABLE;
+}
+
+/** Lines that bring the rule for the table of the mesh's routes to what is wanted; the new one comes before the old one goes. */
+export function meshRule(
+  range: Cidr | undefined,
+  current: readonly RuleState[],
+): readonly (readonly string[])[] {
+  const ours = current.filter(({ table, protocol }) => table === ROUTE_TABLE && protocol === ROUTE_PROTOCOL);
+  const line = (verb: 'add' | 'del', destination: string) => {
+    return ['rule', verb, 'priority', RULE_PRIORITY, 'to', destination, 'lookup', ROUTE_TABLE, ...BY_US];
+  };
+  const wanted = range === undefined ? undefined : format(range);
+  const there = ours.some(({ destination }) => destination === wanted);
+  return [
+    ...(wanted === undefined || there ? [] : [line('add', wanted)]),
+    ...ours
+      .filter(({ destination }) => destination !== wanted)
+      .map(({ destination }) => line('del', destination)),
+  ];
+}
+
+const BY_US = ['protocol', ROUTE_PROTOCOL];
 
 /** Lines that give the routes of plugged endpoints the host's present address as source. */
 export function endpointSources(
@@ -59,8 +85,7 @@ export function endpointSources(
   current: readonly RouteState[],
 ): readonly (readonly string[])[] {
   return current.flatMap((route) => {
-    if (route.protocol !== ROUTE_PROTOCOL || route.device === undefined || !isHostLink(route.device))
-      return [];
+    if (!isMeshRoute(route) || route.device === undefined || !isHostLink(route.device)) return [];
     const source = sourceFor(readDestination(route.destination).address, exposed);
     return source === route.source ? [] : [addRoute(route.destination, route.device, source)];
   });
@@ -68,22 +93,12 @@ export function endpointSources(
 
 export function addRoute(destination: string, device: string, source: string | undefined): readonly string[] {
   const preferred = source === undefined ? [] : ['src', source];
-  return [
-    'route',
-    'replace',
-    destination,
-    'dev',
-    device,
-    'proto',
-    ROUTE_PROTOCOL,
-    'scope',
-    'link',
-    ...preferred,
-  ];
+  return ['route', 'replace', destination, 'dev', device, ...OURS, 'scope', 'link', ...preferred];
 }
 
-/** Takes away what is left of our routes once our links are gone. */
+/** Takes away what is left of our routes once our links are gone, and the rule. */
 export async function removeRoutes(host: Namespace, current: readonly RouteState[]): Promise<void> {
+  await batch(host, meshRule(undefined, await readRules(host)));
   const ours = current.filter((route) => route.protocol === ROUTE_PROTOCOL);
   await batch(
     host,

@@ -128,14 +128,16 @@ describe('the firewall', { skip: needsRoot }, () => {
     await onlyWithout(() => arriving('host', lan, '-I', '10.32.7.7', '192.0.2.2'));
   });
 
-  test('nothing leaves in clear when another route, by DHCP say, takes a part of the mesh', async () => {
+  test('nothing leaves in clear when another route, of a VPN say, takes a part of the mesh', async () => {
     await ip(lan, 'address add 10.33.0.1/32 dev wire');
+    await ip('host', 'rule add priority 100 lookup main');
     await ip('host', 'route add 10.33.0.0/16 via 192.0.2.1');
     await onlyWithout(() => arriving(lan, attacker, '10.33.0.1'));
   });
 
   test("the host's own packets do not leave in clear either", async () => {
     await ip(lan, 'address add 10.33.0.1/32 dev wire');
+    await ip('host', 'rule add priority 100 lookup main');
     await ip('host', 'route add 10.33.0.0/16 via 192.0.2.1');
     await onlyWithout(() => arriving(lan, 'host', '10.33.0.1'));
   });

@@ -63,7 +63,7 @@ describe('attaching to a real host', { skip: needsRoot }, () => {
     const h = await endpoints.expose();
     await ping(one, b.address);
     await net.run(one, 'ip', 'link', 'del', a.interface);
-    await net.run('host', 'ip', 'route', 'del', b.address, 'dev', String(b.hostLink));
+    await net.run('host', 'ip', 'route', 'del', b.address, 'table', '173', 'dev', String(b.hostLink));
     await net.run('host', 'ip', 'address', 'del', `${h.address}/32`, 'dev', 'weft0');
     await net.remove(gone);
     // The kernel takes namespaces apart in its own time.

@@ -131,6 +131,18 @@ describe('endpoints of one host', { skip: needsRoot }, () => {
     await ping(one, '10.32.0.6');
   });
 
+  test('no other route of the machine wins over the mesh, and none of the mesh is where other programs look', async () => {
+    await net.run('host', 'ip', 'link', 'add', 'up0', 'type', 'veth', 'peer', 'name', 'up1');
+    await net.run('host', 'ip', 'link', 'set', 'up0', 'up');
+    await net.run('host', 'ip', 'address', 'add', '192.0.2.2/24', 'dev', 'up0');
+    await plugBoth();
+    await net.run('host', 'ip', 'route', 'add', '10.32.0.6/32', 'via', '192.0.2.1');
+    await net.run('host', 'ip', 'route', 'add', '10.40.0.0/16', 'via', '192.0.2.1');
+    await ping(one, '10.32.0.6');
+    assert.match(await net.run('host', 'ip', 'route', 'get', '10.40.0.1'), /weft0/);
+    assert.doesNotMatch(await net.run('host', 'ip', 'route'), /weft0|wft|unreachable/);
+  });
+
   test('a sandbox cannot send with the address of its neighbour', async () => {
     await plugBoth();
     const third = await net.add('third');

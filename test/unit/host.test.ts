@@ -109,7 +109,7 @@ test('the nearest network of the host gives the source of its packets', () => {
 test('routes that are as wanted are not touched', () => {
   const mesh = range('10.32.0.0/12');
   const route = (more: Partial<RouteState>): RouteState => {
-    const defaults = { type: 'unicast', device: 'weft0', protocol: '173', source: undefined, table: 'main' };
+    const defaults = { type: 'unicast', device: 'weft0', protocol: '173', source: undefined, table: '173' };
     return { destination: '10.32.0.0/12', ...defaults, ...more };
   };
   const there = [route({}), route({ type: 'unreachable', device: undefined })];
