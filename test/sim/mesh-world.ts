@@ -17,14 +17,12 @@ import { createMemoryCrypto } from '../../src/ports/memory/crypto.ts';
 import { createMemoryWire } from '../../src/ports/memory/datagram-wire.ts';
 import { type MemoryDatapath, openMemoryDatapath } from '../../src/ports/memory/datapath.ts';
 import { createSeededRandom, type SeededRandom } from '../../src/ports/memory/random.ts';
-import { createMemoryStore } from '../../src/ports/memory/store.ts';
-import {
-  createMemoryNetwork,
-  type MemoryNetwork,
-  type MemoryTransport,
-} from '../../src/ports/memory/transport.ts';
+import { createMemoryNetwork, type MemoryTransport } from '../../src/ports/memory/transport.ts';
 import type { Store } from '../../src/ports/store.ts';
-import type { Doorkeeper } from '../../src/ports/transport.ts';
+import type { Doorkeeper, Link, Transport } from '../../src/ports/transport.ts';
+import { createDisk, type Disk } from './disk.ts';
+import { type MessageFaults, withFaults } from './links.ts';
+import { createRecorder, type Recorder } from './recorder.ts';
 
 /**
  * Whole hosts but for the kernel: `startMesh` as the daemon runs it, over a network, disks and packet paths in memory and under a virtual
@@ -36,8 +34,10 @@ export interface MeshWorld {
   readonly random: SeededRandom;
   readonly crypto: Crypto;
   readonly hosts: readonly SimHost[];
-  /** What happened, a line each: `1234 h3 joins through h1`. */
-  readonly trace: readonly string[];
+  /** What happened, for drawings. */
+  readonly recorder: Recorder;
+  /** Of all messages from now on. */
+  readonly faults: MessageFaults;
   /** A machine on which weft is installed. */
   addHost(options?: { wallOffset?: number }): SimHost;
   /** One way only; control and data plane. */
@@ -48,6 +48,10 @@ export interface MeshWorld {
   /** Resets the links between two hosts. */
   cut(a: SimHost, b: SimHost): void;
   setLatency(of: (from: number, to: number) => number): void;
+  /** Share of segments that are lost and sent again, and of datagrams that are lost. */
+  setLoss(share: number): void;
+  /** All that the host sends, receives and writes takes so much longer. */
+  setSlow(host: SimHost, ms: number): void;
   /** Hosts whose mesh runs. */
   running(): readonly SimHost[];
   note(line: string): void;
@@ -69,6 +73,7 @@ export interface SimHost {
   readonly received: readonly Uint8Array[];
   /** Grows with each crash or stop: what was begun in an earlier life may never settle. */
   readonly life: number;
+  readonly disk: Disk;
   /** Of this life. */
   readonly log: readonly string[];
   isMember(): boolean;
@@ -79,6 +84,8 @@ export interface SimHost {
   join(token: string, signal?: AbortSignal): Promise<Joined>;
   /** A daemon that starts again on what is on disk; in a mesh only when it was in one. */
   boot(): Promise<void>;
+  /** Moves the wall clock, also of later lives. */
+  jumpClock(ms: number): void;
   /** kill -9, and what was on the way to disk is lost. */
   crash(): void;
   /** `systemctl stop`. */
@@ -89,6 +96,7 @@ export interface SimHost {
 
 export const RANGE: Range = { start: 0x0a20_0000, last: 0x0a2f_ffff };
 const PORT = 6783;
+/** Of a write to disk, ms. */
 const DISK = 2;
 const TTL = 86_400_000;
 
@@ -98,25 +106,44 @@ export function createMeshWorld(options: { seed: number | string; latency?: numb
   const random = createSeededRandom(seed);
   const crypto = createMemoryCrypto();
   const hosts: SimHost[] = [];
-  const trace: string[] = [];
+  const recorder = createRecorder(clock);
+  const faults: MessageFaults = { lost: 0, doubled: 0, late: 0 };
+  const slow = new Map<number, number>();
   const byPeer = new Map<PeerId, SimHost>();
   const byAddress = new Map<string, SimHost>();
   const blocked = new Set<string>();
   let latency: (from: number, to: number) => number = () => options.latency ?? 1;
+  let loss = 0;
+  const numberOf = (peer: PeerId) => byPeer.get(peer)?.number ?? 0;
+  const delay = (from: number, to: number) => latency(from, to) + (slow.get(from) ?? 0) + (slow.get(to) ?? 0);
   const network = createMemoryNetwork({
     clock,
     random: random.fork('network'),
-    latency: (from, to) => latency(byPeer.get(from)?.number ?? 0, byPeer.get(to)?.number ?? 0),
+    loss: () => loss,
+    latency: (from, to) => delay(numberOf(from), numberOf(to)),
   });
   const wire = createMemoryWire({ clock, latency: 1 });
+  const chance = random.fork('datagrams');
   wire.setFilter(
-    (from, to) => !blocked.has(`${byAddress.get(from.address)?.peer}>${byAddress.get(to.address)?.peer}`),
+    (from, to) =>
+      !blocked.has(`${byAddress.get(from.address)?.peer}>${byAddress.get(to.address)?.peer}`) &&
+      (loss === 0 || chance.fraction() >= loss),
   );
-  const note = (line: string) => void trace.push(`${Math.round(clock.now())} ${line}`);
+  const { note } = recorder;
+  const sent = random.fork('messages');
 
   function block(from: SimHost, to: SimHost): void {
     blocked.add(`${from.peer}>${to.peer}`);
     network.block(from.peer, to.peer);
+    recorder.wire(from.number, to.number, false);
+  }
+
+  function openTransport(host: HostAddress, doorkeeper: Doorkeeper, view: ClockView): OpenedTransport {
+    const { peer, address } = host;
+    const memory = network.transport(peer, { doorkeeper, clock: view, host: address });
+    const onSend = (link: Link, message: Uint8Array) =>
+      recorder.message(numberOf(peer), numberOf(link.remote), message);
+    return { memory, transport: withFaults(memory, { clock: view, random: sent, faults, onSend }) };
   }
 
   function settled<T>(promise: Promise<T>, limit = 300_000): Promise<T> {
@@ -134,12 +161,14 @@ export function createMeshWorld(options: { seed: number | string; latency?: numb
     random,
     crypto,
     hosts,
-    trace,
+    recorder,
+    faults,
     note,
     settled,
     block,
     addHost({ wallOffset = 0 } = {}) {
-      const host = createHost({ clock, random, crypto, network, wire, note }, hosts.length, wallOffset);
+      const parts = { clock, random, crypto, openTransport, wire, recorder };
+      const host = createHost(parts, hosts.length, wallOffset);
       hosts.push(host);
       byPeer.set(host.peer, host);
       byAddress.set(host.address, host);
@@ -148,6 +177,7 @@ export function createMeshWorld(options: { seed: number | string; latency?: numb
     unblock(from, to) {
       blocked.delete(`${from.peer}>${to.peer}`);
       network.unblock(from.peer, to.peer);
+      recorder.wire(from.number, to.number, true);
     },
     partition(...groups) {
       for (const group of groups) {
@@ -160,10 +190,18 @@ export function createMeshWorld(options: { seed: number | string; latency?: numb
     heal() {
       blocked.clear();
       network.heal();
+      for (const from of hosts) for (const to of hosts) recorder.wire(from.number, to.number, true);
     },
     cut: (a, b) => network.cut(a.peer, b.peer),
     setLatency(of) {
       latency = of;
+    },
+    setLoss(share) {
+      loss = share;
+    },
+    setSlow(host, ms) {
+      slow.set(host.number, ms);
+      host.disk.slow(DISK + ms);
     },
     running: () => hosts.filter(({ mesh }) => mesh !== undefined),
     async until(condition, limit, step = 10) {
@@ -176,13 +214,24 @@ export function createMeshWorld(options: { seed: number | string; latency?: numb
   };
 }
 
+interface HostAddress {
+  readonly peer: PeerId;
+  readonly address: string;
+}
+
+interface OpenedTransport {
+  readonly memory: MemoryTransport;
+  /** What the host is given of it. */
+  readonly transport: Transport;
+}
+
 interface HostParts {
   readonly clock: VirtualClock;
   readonly random: SeededRandom;
   readonly crypto: Crypto;
-  readonly network: MemoryNetwork;
+  readonly openTransport: (host: HostAddress, doorkeeper: Doorkeeper, view: ClockView) => OpenedTransport;
   readonly wire: ReturnType<typeof createMemoryWire>;
-  readonly note: (line: string) => void;
+  readonly recorder: Recorder;
 }
 
 /** One process: what it holds is gone with it. */
@@ -198,14 +247,15 @@ interface Life {
 }
 
 function createHost(parts: HostParts, number: number, wallOffset: number): SimHost {
-  const { clock, crypto, network, wire, note } = parts;
+  const { clock, crypto, wire, recorder } = parts;
+  const { note } = recorder;
   const random = parts.random.fork(`host ${number}`);
   const name = `h${number}`;
   const address = `198.18.${number >> 8}.${(number & 255) + 1}`;
   const seed = random.bytes(32);
   const publicKey = crypto.publicKey(seed);
   const identity: Identity = { seed, publicKey, peer: crypto.peerId(publicKey) };
-  const disk = createMemoryStore({ clock, latency: DISK });
+  const disk = createDisk(clock);
   const settings = {
     nickname: name,
     release: '0.0.0',
@@ -216,20 +266,23 @@ function createHost(parts: HostParts, number: number, wallOffset: number): SimHo
   let life: Life | undefined;
   let lives = 0;
   let member = false;
+  let offset = wallOffset;
 
-  /** A dead process does not write, even where its promises go on. */
+  /** What a dead process waits for. */
+  const never = () => new Promise<never>(() => {});
+
+  /** It does not write, even where its promises go on. */
   function diskOf(born: number): Store {
-    const dead = () => new Promise<never>(() => {});
     return {
       read: () => disk.read(),
-      write: (bytes) => (born === lives ? disk.write(bytes) : dead()),
+      write: (bytes) => (born === lives ? disk.write(bytes) : never()),
     };
   }
 
   async function start(): Promise<Life> {
     if (life !== undefined) return life;
     const view = clock.view();
-    view.setWallOffset(wallOffset);
+    view.setWallOffset(offset);
     const log: string[] = [];
     const keeper = await openKeeper({ store: diskOf(lives), log: listeningLog(log) });
     const state = openMembershipState(keeper, { crypto, identity });
@@ -246,10 +299,10 @@ function createHost(parts: HostParts, number: number, wallOffset: number): SimHo
     return life;
   }
 
-  function openTransport(here: Life, doorkeeper: Doorkeeper): MemoryTransport {
-    const transport = network.transport(identity.peer, { doorkeeper, clock: here.clock, host: address });
-    here.transports.add(transport);
-    return transport;
+  function openTransport(here: Life, doorkeeper: Doorkeeper): Transport {
+    const opened = parts.openTransport({ peer: identity.peer, address }, doorkeeper, here.clock);
+    here.transports.add(opened.memory);
+    return opened.transport;
   }
 
   async function bringUp(here: Life): Promise<void> {
@@ -261,8 +314,9 @@ function createHost(parts: HostParts, number: number, wallOffset: number): SimHo
       log: listeningLog(here.log),
       keeper: here.keeper,
       state: here.state,
-      openTransport: async (doorkeeper) => openTransport(here, doorkeeper),
+      openTransport: async (doorkeeper) => (life === here ? openTransport(here, doorkeeper) : never()),
       async openDatapath(onEvent) {
+        if (life !== here) return never();
         const device = { device: 'weft0', port: PORT, address: '::', onEvent };
         const onPacket = (packet: Uint8Array) => void here.received.push(packet);
         here.datapath = await openMemoryDatapath(device, {
@@ -278,6 +332,7 @@ function createHost(parts: HostParts, number: number, wallOffset: number): SimHo
     if (life !== here) throw new Error(`${name} crashed while it came up`);
     here.mesh = mesh;
     member = true;
+    recorder.life(number, 'up');
   }
 
   function up(): Mesh {
@@ -286,6 +341,7 @@ function createHost(parts: HostParts, number: number, wallOffset: number): SimHo
   }
 
   function end(): void {
+    if (life !== undefined) recorder.life(number, 'down');
     lives++;
     life?.clock.stop();
     life = undefined;
@@ -309,6 +365,11 @@ function createHost(parts: HostParts, number: number, wallOffset: number): SimHo
     get life() {
       return lives;
     },
+    disk,
+    jumpClock(ms) {
+      offset += ms;
+      life?.clock.setWallOffset(offset);
+    },
     get log() {
       return life?.log ?? [];
     },
@@ -325,7 +386,7 @@ function createHost(parts: HostParts, number: number, wallOffset: number): SimHo
     async join(text, signal) {
       const token = decodeToken(text, crypto);
       const here = await start();
-      note(`${name} joins`);
+      recorder.life(number, 'joining');
       const transport = openTransport(here, () => ({ admit: false, reason: 'busy' }));
       const about = { nickname: name, version: settings.release, ...settings.reach };
       const { state, clock: view } = here;

@@ -75,16 +75,22 @@ export function createDonor(parts: DonorParts): Donor {
 
   async function carry(intent: RingEntry, stored: Promise<void>): Promise<RingEntry> {
     let retry = FIRST_RETRY;
-    let onDisk = stored;
+    let onDisk = settled(stored);
     while (!waiting.closed && !isLost(intent)) {
       const entry = await attempt(intent, onDisk);
       if (entry !== undefined) return entry;
       await waiting.change(membership.watch, retry);
       // Writes again what may have failed; costs nothing when there is nothing to write.
-      onDisk = keeper.flush();
+      onDisk = settled(keeper.flush());
       retry = Math.min(2 * retry, LONGEST_RETRY);
     }
     throw new Error(waiting.closed ? 'the daemon is stopping' : 'the donation was taken back');
+  }
+
+  /** At the end of this peer nobody asks any more how it went. */
+  function settled(stored: Promise<void>): Promise<void> {
+    stored.catch(() => {});
+    return stored;
   }
 
   async function attempt(intent: RingEntry, onDisk: Promise<void>): Promise<RingEntry | undefined> {

@@ -21,6 +21,9 @@ export interface ClockView extends Clock {
   stop(): void;
 }
 
+/** So many timers at one instant are not work but a circle: something sets a timer for now, again and again. */
+const MOST_AT_ONCE = 100_000;
+
 /** 2026-01-01, so that the wall clock looks like one. */
 const WALL_START = 1_767_225_600_000;
 
@@ -98,6 +101,7 @@ export function createVirtualClock(): VirtualClock {
   let time = 0;
   let order = 0;
   let running = false;
+  let atOnce = 0;
 
   // A turn of the real event loop empties the queues of microtasks and of process.nextTick.
   const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
@@ -112,6 +116,8 @@ export function createVirtualClock(): VirtualClock {
         const next = agenda.peek();
         if (next === undefined || next.at > end) return false;
         agenda.pop();
+        atOnce = next.at > time ? 0 : atOnce + 1;
+        if (atOnce > MOST_AT_ONCE) throw new Error(`time stands still at ${time} ms: timers without end`);
         time = next.at;
         const action = next.run as () => void;
         next.run = undefined;

@@ -48,8 +48,8 @@ export interface MemoryNetworkOptions {
   readonly random: Random;
   /** One-way milliseconds, default 1. */
   readonly latency?: number | ((from: PeerId, to: PeerId) => number);
-  /** Share of messages that come 200 ms late because a segment was lost, default 0. */
-  readonly loss?: number;
+  /** Share of messages that come 200 ms late because a segment was lost, default 0; a function is asked for each. */
+  readonly loss?: number | (() => number);
 }
 
 interface Host {
@@ -75,7 +75,8 @@ interface Dial {
 export function createMemoryNetwork(options: MemoryNetworkOptions): MemoryNetwork {
   const { clock, random, latency = 1, loss = 0 } = options;
   const delay = typeof latency === 'number' ? () => latency : latency;
-  const wires = createWires({ clock, random, loss, latency: delay });
+  const share = typeof loss === 'number' ? () => loss : loss;
+  const wires = createWires({ clock, random, loss: share, latency: delay });
   const hosts = new Map<string, Host>();
   let named = 0;
   let ephemeral = 32_768;

@@ -30,8 +30,8 @@ export interface WireOptions {
   readonly random: Random;
   /** One-way milliseconds. */
   readonly latency: (from: PeerId, to: PeerId) => number;
-  /** Share of messages that are lost once and so come later by RETRANSMIT. */
-  readonly loss: number;
+  /** Share of messages that are lost once and so come later by RETRANSMIT; asked for each. */
+  readonly loss: () => number;
 }
 
 export function createWires({ clock, random, latency, loss }: WireOptions): Wires {
@@ -41,7 +41,8 @@ export function createWires({ clock, random, latency, loss }: WireOptions): Wire
   const way = (from: PeerId, to: PeerId) => `${from}>${to}`;
 
   function carry(lane: Lane, arrive: () => void): void {
-    const lost = loss > 0 && random.fraction() < loss;
+    const share = loss();
+    const lost = share > 0 && random.fraction() < share;
     const due = clock.now() + latency(lane.from, lane.to) + (lost ? RETRANSMIT : 0);
     lane.last = Math.max(lane.last, due);
     clock.setTimer(lane.last - clock.now(), () => {
