@@ -1,5 +1,5 @@
 import { formatIpv4, parseCidr, parseIpv4, quote } from '../src/core/address.ts';
-import type { NetworkName } from '../src/core/ids.ts';
+import type { NetworkId } from '../src/core/ids.ts';
 import type { JsonObject } from '../src/core/json.ts';
 import type { Locks } from '../src/core/locks.ts';
 import { includes } from '../src/core/ranges.ts';
@@ -152,7 +152,7 @@ export function createIpam(parts: IpamParts): Ipam {
   }
 
   async function releaseAddress(body: JsonObject): Promise<object> {
-    const network = textOf(body, 'PoolID') as NetworkName;
+    const network = textOf(body, 'PoolID') as NetworkId;
     const lease = leases.at(network, addressOf(body, 'Address') ?? '');
     if (lease === undefined) return {};
     return locks(lease.endpoint ?? lease.id, async () => {

@@ -1,5 +1,5 @@
 import { quote } from '../src/core/address.ts';
-import type { EndpointId, NetworkName } from '../src/core/ids.ts';
+import type { EndpointId, NetworkId } from '../src/core/ids.ts';
 import { DockerError } from './errors.ts';
 import type { DoorParts } from './parts.ts';
 import type { LeaseRecord, Records } from './records.ts';
@@ -10,8 +10,8 @@ import type { LeaseRecord, Records } from './records.ts';
  */
 export interface Leases {
   /** Rejects with what the address space says, or `address-in-use`. */
-  take(network: NetworkName, wanted: string | undefined): Promise<LeaseRecord>;
-  at(network: NetworkName, address: string): LeaseRecord | undefined;
+  take(network: NetworkId, wanted: string | undefined): Promise<LeaseRecord>;
+  at(network: NetworkId, address: string): LeaseRecord | undefined;
   of(endpoint: EndpointId): LeaseRecord | undefined;
   /** In memory at once; on disk when it resolves. */
   bind(lease: LeaseRecord, endpoint: EndpointId | null): Promise<void>;
@@ -39,11 +39,11 @@ export function createLeases({ space, clock, random, log }: DoorParts, records: 
     return clock.now() - since;
   };
 
-  function at(network: NetworkName, address: string): LeaseRecord | undefined {
+  function at(network: NetworkId, address: string): LeaseRecord | undefined {
     return leases.all().find((lease) => lease.address === address && lease.network === network);
   }
 
-  async function take(network: NetworkName, wanted: string | undefined): Promise<LeaseRecord> {
+  async function take(network: NetworkId, wanted: string | undefined): Promise<LeaseRecord> {
     const there = wanted === undefined ? undefined : at(network, wanted);
     if (there !== undefined) {
       if (there.endpoint === null && idle(there) >= TAKEN_OVER_AFTER) {

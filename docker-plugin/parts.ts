@@ -1,4 +1,4 @@
-import type { EndpointId, NetworkName } from '../src/core/ids.ts';
+import type { EndpointId, NetworkId } from '../src/core/ids.ts';
 import type { Clock } from '../src/ports/clock.ts';
 import type { Host } from '../src/ports/host.ts';
 import type { Log } from '../src/ports/log.ts';
@@ -9,7 +9,7 @@ import type { Sections } from '../src/ports/sections.ts';
 
 export interface NetworkInfo {
   /** `weft`, or 16 hexadecimal digits; never changes. */
-  readonly id: NetworkName;
+  readonly id: NetworkId;
   readonly name: string | null;
   /** CIDR. */
   readonly subnet: string;
@@ -26,9 +26,9 @@ export interface Networks {
   get(idOrName: string): NetworkInfo | undefined;
   /** A network with the same subnet is the same network. On disk when it resolves; rejects with what stands in the way. */
   create(request: CreateNetwork): Promise<NetworkInfo>;
-  change(id: NetworkName, change: NetworkChange): Promise<NetworkInfo>;
+  change(id: NetworkId, change: NetworkChange): Promise<NetworkInfo>;
   /** Rejects while endpoints are in it, here or elsewhere. */
-  remove(id: NetworkName): Promise<void>;
+  remove(id: NetworkId): Promise<void>;
 }
 
 export interface CreateNetwork {
@@ -49,7 +49,7 @@ export interface Addresses {
   /** The endpoint's address in the network, else `wanted`, else any. On disk when it resolves. */
   allocate(request: {
     readonly endpoint: EndpointId;
-    readonly network: NetworkName;
+    readonly network: NetworkId;
     readonly wanted?: string;
   }): Promise<{ readonly address: string; readonly prefix: number }>;
   /** Fine when it has none. On disk when it resolves. */

@@ -1,4 +1,4 @@
-import type { EndpointId, NetworkName } from '../src/core/ids.ts';
+import type { EndpointId, NetworkId } from '../src/core/ids.ts';
 import type { Section, Sections } from '../src/ports/sections.ts';
 
 /**
@@ -19,14 +19,14 @@ export interface Records {
 export interface NetworkRecord {
   /** Docker's; another one on each engine. */
   readonly id: string;
-  readonly network: NetworkName;
+  readonly network: NetworkId;
   readonly internal: boolean;
   /** Bytes of a packet in it, when the user chose; null: what fits between the hosts. */
   readonly mtu: number | null;
 }
 
 export interface PoolRecord {
-  readonly id: NetworkName;
+  readonly id: NetworkId;
   /** RequestPool calls less ReleasePool calls. */
   readonly uses: number;
   /** Whether a call of this host made the network. */
@@ -37,7 +37,7 @@ export interface PoolRecord {
 
 export interface LeaseRecord {
   readonly id: EndpointId;
-  readonly network: NetworkName;
+  readonly network: NetworkId;
   readonly address: string;
   readonly prefix: number;
   /** Null before CreateEndpoint and after DeleteEndpoint. */
@@ -48,7 +48,7 @@ export interface EndpointRecord {
   readonly id: EndpointId;
   /** Docker's id of the network. */
   readonly docker: string;
-  readonly network: NetworkName;
+  readonly network: NetworkId;
   readonly address: string;
   readonly prefix: number;
   /** As the user asked for; null: the one that belongs to the address. */

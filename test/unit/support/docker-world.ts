@@ -1,7 +1,7 @@
 import { createDockerDoor, type DockerDoor } from '../../../docker-plugin/door.ts';
 import type { Addresses, NetworkInfo, Networks } from '../../../docker-plugin/parts.ts';
 import { formatIpv4, parseCidr } from '../../../src/core/address.ts';
-import type { NetworkName } from '../../../src/core/ids.ts';
+import type { NetworkId } from '../../../src/core/ids.ts';
 import type { JsonObject } from '../../../src/core/json.ts';
 import { includes } from '../../../src/core/ranges.ts';
 import { openKeeper } from '../../../src/mesh/keeper.ts';
@@ -39,7 +39,7 @@ export function createDockerWorld(): DockerWorld {
   let lives = 0;
   const add = (id: string, name: string | null, subnet: string, ipRange: string | null): NetworkInfo => {
     const none = { internal: false, gateway: null, reserved: [] };
-    const network = { id: id as NetworkName, name, subnet, ipRange, ...none };
+    const network = { id: id as NetworkId, name, subnet, ipRange, ...none };
     networks.set(id, network);
     return network;
   };
