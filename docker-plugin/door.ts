@@ -4,7 +4,7 @@ import type { Timer } from '../src/ports/clock.ts';
 import { HostError } from '../src/ports/host.ts';
 import { createIpam, type Ipam } from './ipam.ts';
 import { createLeases } from './leases.ts';
-import { createNetworkDriver, type NetworkDriver } from './network-driver.ts';
+import { createNetworkDriver, macFor, type NetworkDriver } from './network-driver.ts';
 import type { DoorParts } from './parts.ts';
 import { type EndpointRecord, type NetworkRecord, openRecords } from './records.ts';
 
@@ -32,6 +32,7 @@ export interface DockerDoor {
 }
 
 export interface DoorEndpoint extends EndpointRecord {
+  readonly mac: string;
   readonly hostLink: string | null;
   readonly up: boolean;
 }
@@ -133,6 +134,7 @@ export function createDockerDoor(parts: DoorParts): DockerDoor {
     endpoints: () =>
       records.endpoints.all().map((record) => ({
         ...record,
+        mac: record.mac ?? macFor(record.address),
         hostLink: links.get(record.id)?.hostLink ?? null,
         up: record.sandbox !== null && links.get(record.id)?.up !== false,
       })),

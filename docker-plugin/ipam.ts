@@ -7,7 +7,7 @@ import { DockerError } from './errors.ts';
 import { addressOf, mapOf, textOf } from './fields.ts';
 import type { Leases } from './leases.ts';
 import type { DoorParts, NetworkInfo } from './parts.ts';
-import type { PoolRecord, Records } from './records.ts';
+import type { LeaseRecord, PoolRecord, Records } from './records.ts';
 
 /** Docker's IpamDriver: a pool is a network of the mesh, and its id the network's. */
 export interface Ipam {
@@ -30,6 +30,7 @@ export const LOCAL_SPACE = 'WeftLocal';
 export const GLOBAL_SPACE = 'WeftGlobal';
 
 const GATEWAY = 'com.docker.network.gateway';
+const CONTAINER = 'com.docker.network.endpoint.name';
 
 export function createIpam(parts: IpamParts): Ipam {
   const { networks, records, leases, locks, dropEndpoint, log } = parts;
@@ -108,8 +109,23 @@ export function createIpam(parts: IpamParts): Ipam {
         );
       }
     }
-    const lease = await leases.take(network.id, wanted);
+    const lease = await (wanted === undefined
+      ? takeAny(network.id, textOf(mapOf(body, 'Options'), CONTAINER) || undefined)
+      : leases.take(network.id, wanted));
     return reply(`${lease.address}/${lease.prefix}`);
+  }
+
+  /** The address that the container had, when it is still free. */
+  async function takeAny(network: NetworkId, container: string | undefined): Promise<LeaseRecord> {
+    const before = parts.suggest?.(network, container);
+    if (before !== undefined && leases.at(network, before) === undefined) {
+      try {
+        return await leases.take(network, before);
+      } catch (error) {
+        log.debug('a container does not get its address back', { address: before, why: String(error) });
+      }
+    }
+    return leases.take(network, undefined);
   }
 
   function findPool(body: JsonObject): readonly [NetworkInfo, PoolRecord] {

@@ -221,7 +221,7 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
 }
 
 /** Made from the address, so that neighbours' entries stay true when a container comes back; locally administered. */
-function macFor(address: string): string {
+export function macFor(address: string): string {
   const bytes = address.split('.').map((byte) => Number(byte).toString(16).padStart(2, '0'));
   return `0a:57:${bytes.join(':')}`;
 }

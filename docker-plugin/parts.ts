@@ -67,4 +67,9 @@ export interface DoorParts {
   readonly log: Log;
   /** Bytes of an inner packet. */
   readonly mtu: number;
+  /**
+   * The address that the container which Docker starts now had before; `container` is its name, where Docker tells it (29 and later).
+   * From memory, at once.
+   */
+  readonly suggest?: (network: NetworkId, container: string | undefined) => string | undefined;
 }

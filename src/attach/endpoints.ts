@@ -47,6 +47,8 @@ export interface EndpointsParts {
   readonly device: string;
   /** Bytes of an inner packet. */
   readonly mtu: number;
+  /** Whether somebody else looks after the link of an endpoint that is not on record here. */
+  readonly others: (endpoint: EndpointId) => boolean;
 }
 
 /** Sandboxes that end without a word keep their address no longer than this, in milliseconds. */

@@ -19,7 +19,7 @@ export interface Reconciled {
 
 /** Each endpoint by itself: one that cannot be put right holds up no other. */
 export async function reconcileEndpoints(
-  { host, log }: Pick<EndpointsParts, 'host' | 'log'>,
+  { host, log, others }: Pick<EndpointsParts, 'host' | 'log' | 'others'>,
   records: EndpointRecords,
   steps: Steps,
   exposure: Exposure,
@@ -69,7 +69,7 @@ export async function reconcileEndpoints(
   });
   const up = new Map((await host.plugged()).map((link) => [link.endpoint, link.up]));
   for (const endpoint of up.keys()) {
-    if (records.get(endpoint) !== undefined) continue;
+    if (records.get(endpoint) !== undefined || others(endpoint)) continue;
     await attempt(endpoint, async () => {
       await host.unplug(endpoint);
       return 'removed';

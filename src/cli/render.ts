@@ -199,7 +199,7 @@ export function renderEndpoints({ endpoints }: { endpoints: readonly EndpointSta
       `${one.address}/${one.prefix}`,
       one.network,
       one.kind === 'host' ? '(this host)' : (one.sandbox ?? '-'),
-      one.interface,
+      one.interface === '' ? '-' : one.interface,
       one.mac ?? '-',
       one.hostLink ?? '-',
       one.up ? 'up' : 'down',

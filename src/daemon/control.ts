@@ -1,15 +1,12 @@
 import type { Control, Started } from '../doors/control.ts';
 import { ControlError } from '../doors/errors.ts';
-import type { Clock } from '../ports/clock.ts';
 import type { Network } from './network.ts';
-import type { Config } from './options.ts';
-import type { Runner } from './runner.ts';
-import { createStatus } from './status.ts';
+import { createStatus, type StatusParts } from './status.ts';
 
 /** Seconds, as people give them; invites count in milliseconds. */
 const DEFAULT_TTL = 86_400;
 
-export function createControl(parts: { config: Config; clock: Clock; runner: Runner }): Control {
+export function createControl(parts: StatusParts): Control {
   const { runner } = parts;
   const status = createStatus(parts);
 

@@ -1,3 +1,4 @@
+import { createDockerDoor, type DockerDoor } from '../../docker-plugin/door.ts';
 import { createEndpoints, type Endpoints } from '../attach/endpoints.ts';
 import { formatCidr, formatHostPort, prefixOf } from '../core/address.ts';
 import type { Identity } from '../core/crypto.ts';
@@ -17,12 +18,14 @@ import type { Log } from '../ports/log.ts';
 import type { Random } from '../ports/random.ts';
 import { openHost } from './open-host.ts';
 import type { Config } from './options.ts';
+import { soleNetwork } from './sole-network.ts';
 import { readVersion } from './version.ts';
 
 /** A member at work on this machine: the mesh, the device with its packet path, and what is attached. */
 export interface Network {
   readonly mesh: Mesh;
   readonly endpoints: Endpoints;
+  readonly docker: DockerDoor;
   readonly datapath: Datapath;
   /** CIDR of the mesh. */
   readonly range: string;
@@ -117,19 +120,16 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
       aes: hasAesInstructions(),
     },
   });
-  const endpoints = createEndpoints({
-    space: mesh.space,
-    host,
-    keeper,
-    clock,
-    random,
-    log,
-    device: config.device,
-    mtu,
-  });
+  const { space } = mesh;
+  const networks = soleNetwork(cidr);
+  const docker = createDockerDoor({ networks, space, host, keeper, clock, random, log, mtu });
+  const { device } = config;
+  const others = docker.owns;
+  const endpoints = createEndpoints({ space, host, keeper, clock, random, log, device, mtu, others });
   try {
     progress('looking after what is attached');
     await endpoints.start();
+    await docker.start();
   } catch (error) {
     await mesh.close();
     throw error;
@@ -145,6 +145,7 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
   return {
     mesh,
     endpoints,
+    docker,
     datapath: datapath as Datapath,
     range: cidr,
     mtu,
@@ -152,7 +153,7 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     failure: () => failure,
     async close() {
       stopLooking();
-      await endpoints.stop();
+      await Promise.all([endpoints.stop(), docker.stop()]);
       await mesh.close();
     },
   };

@@ -1,5 +1,6 @@
 import { HostError } from '../ports/host.ts';
 import { createControl } from './control.ts';
+import { createDockerService } from './docker.ts';
 import { openHeld } from './held.ts';
 import type { OpenDaemon } from './run.ts';
 import { createRunner } from './runner.ts';
@@ -10,9 +11,14 @@ export const openDaemon: OpenDaemon = async ({ config, clock, log }) => {
   if (process.geteuid?.() !== 0) throw new HostError('not-root', 'only root may change the network');
   const held = await openHeld(config.state, log);
   const runner = createRunner({ config, clock, log, held, reopen: () => openHeld(config.state, log) });
+  const docker = createDockerService({ config, runner, clock, log });
   return {
-    control: createControl({ config, clock, runner }),
+    control: createControl({ config, clock, runner, docker }),
+    serve: () => docker.listen(),
     resume: () => runner.resume(),
-    stop: () => runner.stop(),
+    async stop() {
+      await docker.close();
+      await runner.stop();
+    },
   };
 };

@@ -19,6 +19,9 @@ export interface Config {
   readonly device: string;
   /** Bytes of an inner packet; null: from the underlay's. */
   readonly mtu: number | null;
+  /** Whether Docker shall find this daemon; `auto`: where Docker is installed. */
+  readonly docker: 'auto' | 'on' | 'off';
+  readonly dockerSocket: string;
   readonly logLevel: LogLevel;
 }
 
@@ -32,6 +35,8 @@ export type OptionName =
   | 'advertise'
   | 'device'
   | 'mtu'
+  | 'docker'
+  | 'docker-socket'
   | 'log-level';
 
 /** Checked text of each option, before `advertise` has been given the port. */
@@ -80,9 +85,7 @@ export const OPTIONS: readonly Option[] = [
     value: 'PATH',
     help: 'unix socket that the daemon listens on for weft',
     initial: '/run/weft/weft.sock',
-    problem: (value) =>
-      path(value) ??
-      (Buffer.byteLength(value) > MAX_SOCKET_PATH ? `at most ${MAX_SOCKET_PATH} bytes long` : undefined),
+    problem: socketPath,
   },
   {
     name: 'range',
@@ -132,6 +135,20 @@ export const OPTIONS: readonly Option[] = [
     problem: (value) => integer(value, 576, 65_000),
   },
   {
+    name: 'docker',
+    value: 'auto|on|off',
+    help: 'be a network driver of Docker: auto does so where Docker is installed',
+    initial: 'auto',
+    problem: (value) => (['auto', 'on', 'off'].includes(value) ? undefined : 'auto, on or off'),
+  },
+  {
+    name: 'docker-socket',
+    value: 'PATH',
+    help: 'unix socket by which Docker finds the driver weft',
+    initial: '/run/docker/plugins/weft.sock',
+    problem: socketPath,
+  },
+  {
     name: 'log-level',
     value: 'LEVEL',
     help: `${LOG_LEVELS.join(', ')}`,
@@ -144,6 +161,11 @@ export const OPTIONS: readonly Option[] = [
 function path(value: string): string | undefined {
   const good = /^\/[\x21-\x7e][\x20-\x7e]*$/.test(value) && !/(^|\/)\.\.?(\/|$)/.test(value);
   return good ? undefined : 'an absolute path without . and ..';
+}
+
+function socketPath(value: string): string | undefined {
+  const long = Buffer.byteLength(value) > MAX_SOCKET_PATH;
+  return path(value) ?? (long ? `at most ${MAX_SOCKET_PATH} bytes long` : undefined);
 }
 
 function integer(value: string, least: number, most: number): string | undefined {
@@ -191,6 +213,8 @@ export function toConfig(values: ReadonlyMap<OptionName, readonly string[]>, nic
     }),
     device: must('device'),
     mtu: mtu === undefined ? null : Number(mtu),
+    docker: must('docker') as Config['docker'],
+    dockerSocket: must('docker-socket'),
     logLevel: must('log-level') as LogLevel,
   };
 }

@@ -19,6 +19,8 @@ import { readVersion } from './version.ts';
 /** What runs behind the API. Nothing of it has touched the machine's network when it is made. */
 export interface Daemon {
   readonly control: Control;
+  /** Opens the doors besides the API, before anybody is told that the daemon listens. */
+  serve(): Promise<void>;
   /** Takes up a mesh that the state knows; does nothing on a host without one. A failure is also the phase. */
   resume(): Promise<void>;
   /** Closes everything and leaves devices, routes and the state for the next start. Also after `control.down()`. */
@@ -115,6 +117,7 @@ async function serve(open: OpenDaemon, config: Config, notes: readonly string[])
     });
     await api.listen();
     undo.push(() => api.close());
+    await daemon.serve();
     for (const note of notes) log.warn(note);
     log.info('weftd listens', {
       version: readVersion(),

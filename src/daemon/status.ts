@@ -1,18 +1,27 @@
 import { isDegraded, type Status } from '../doors/control.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { DatapathCounters } from '../ports/datapath.ts';
+import type { DockerService } from './docker.ts';
 import type { Network } from './network.ts';
 import type { Config } from './options.ts';
 import type { Runner } from './runner.ts';
+import { endpointStatuses } from './status/endpoints.ts';
 import { ipamStatus } from './status/ipam.ts';
 import { peerStatuses } from './status/peers.ts';
 import { NO_TRAFFIC, trafficOf } from './status/traffic.ts';
 import { warningsOf } from './status/warnings.ts';
 import { readVersion } from './version.ts';
 
+export interface StatusParts {
+  readonly config: Config;
+  readonly clock: Clock;
+  readonly runner: Runner;
+  readonly docker: DockerService;
+}
+
 /** All that the daemon knows of itself, from memory. */
-export function createStatus(parts: { config: Config; clock: Clock; runner: Runner }): () => Status {
-  const { config, clock, runner } = parts;
+export function createStatus(parts: StatusParts): () => Status {
+  const { config, clock, runner, docker } = parts;
   const since = clock.now();
 
   return () => {
@@ -21,7 +30,7 @@ export function createStatus(parts: { config: Config; clock: Clock; runner: Runn
     const phase = runner.phases.get();
     const counters = network?.datapath.counters();
     const peers = network === undefined ? [] : peerStatuses(network, counters as DatapathCounters, clock);
-    const warnings = warningsOf({ network, peers, keeper });
+    const warnings = warningsOf({ network, peers, keeper, docker: docker.problem() });
     return {
       version: readVersion(),
       phase,
@@ -38,7 +47,7 @@ export function createStatus(parts: { config: Config; clock: Clock; runner: Runn
       device: network === undefined ? null : { name: config.device, mtu: network.mtu },
       peers,
       ipam: network === undefined ? null : ipamStatus(network, config.nickname),
-      endpoints: network?.endpoints.list() ?? [],
+      endpoints: network === undefined ? [] : endpointStatuses(network),
       traffic: counters === undefined ? NO_TRAFFIC : trafficOf(counters.total),
       drops: counters === undefined ? {} : dropsOf(counters),
       warnings,

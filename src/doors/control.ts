@@ -244,15 +244,15 @@ export interface Dispute {
 export interface EndpointStatus {
   readonly id: string;
   readonly name: string | null;
-  /** `host`: the host itself (`weft expose`). */
-  readonly kind: 'sandbox' | 'host';
+  /** `host`: the host itself (`weft expose`); `docker`: a container that Docker attached, which Docker alone can detach. */
+  readonly kind: 'sandbox' | 'docker' | 'host';
   readonly network: string;
   /** IPv4 text and length of the network's prefix. */
   readonly address: string;
   readonly prefix: number;
-  /** As given to attach; null for the host. */
+  /** As given to attach, or as Docker names it; null for the host and for a container that does not run. */
   readonly sandbox: string | null;
-  /** Inside the sandbox. */
+  /** Inside the sandbox; empty where Docker chose it. */
   readonly interface: string;
   /** The link's end on the host; null for the host. */
   readonly hostLink: string | null;

@@ -47,6 +47,7 @@ describe('attaching to a real host', { skip: needsRoot }, () => {
         log: silentLog,
         device: 'weft0',
         mtu: 1400,
+        others: () => false,
       });
     };
   });

@@ -46,7 +46,7 @@ export async function createDockerHost(
   const docker = (args: readonly string[], options: NamespaceOptions = {}) =>
     namespace.run([DOCKER, ...args], { say: ['docker', ...args].join(' '), timeout: 120_000, ...options });
   return {
-    ...createHost(namespace, { address, address6, folder: lab.folder }),
+    ...createHost(namespace, { address, address6, folder: lab.folder, docker: true }),
     engine: createEngine(namespace, { file, log: join(folder, 'dockerd.log'), cgroup: cgroupOf(lab.id) }),
     file,
     docker,

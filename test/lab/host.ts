@@ -32,11 +32,21 @@ export interface LabHost extends Namespace {
 
 export function createHost(
   namespace: Namespace,
-  place: { address: string; address6: string; folder: string },
+  place: {
+    readonly address: string;
+    readonly address6: string;
+    readonly folder: string;
+    /** It has a Docker and a /run of its own. */
+    readonly docker?: boolean;
+  },
 ): LabHost {
   const stateFolder = join(place.folder, namespace.name, 'state');
   const socket = join(place.folder, namespace.name, 'weft.sock');
-  const environment = { WEFT_STATE: stateFolder, WEFT_SOCKET: socket };
+  const environment = {
+    WEFT_STATE: stateFolder,
+    WEFT_SOCKET: socket,
+    WEFT_DOCKER: place.docker === true ? 'on' : 'off',
+  };
   const program =
     (name: string, words: readonly string[]) =>
     (args: readonly string[], options: NamespaceOptions = {}) =>

@@ -158,6 +158,8 @@ test('a start connects what lost its link, releases what lost its sandbox, remov
   world.machine.tamper(db.id, 'down');
   world.machine.removeSandbox('gone');
   world.machine.addStray('stray' as EndpointId, 'db', '10.32.0.200');
+  world.machine.addStray('docker' as EndpointId, 'db', '10.32.0.201');
+  world.foreign.add('docker');
   const next = await world.live();
   const result = await next.reconcile();
   assert.deepEqual(result, {
@@ -167,7 +169,7 @@ test('a start connects what lost its link, releases what lost its sandbox, remov
     failed: [],
   });
   assert.deepEqual(next.list(), [web, db]);
-  assert.deepEqual(world.machine.interfaces('db'), ['eth0', 'weft0']);
+  assert.deepEqual(world.machine.interfaces('db'), ['eth0', 'eth0', 'weft0']);
   assert.deepEqual([...world.allocated.keys()].sort(), [web.id, db.id].sort());
 });
 

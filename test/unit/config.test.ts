@@ -46,6 +46,8 @@ test('without anything said, the defaults count', () => {
     advertise: [],
     device: 'weft0',
     mtu: null,
+    docker: 'auto',
+    dockerSocket: '/run/docker/plugins/weft.sock',
     logLevel: 'info',
   });
 });
@@ -68,6 +70,8 @@ test('every option can be set in each of the three ways', () => {
     advertise: '192.0.2.9:7001',
     device: 'w1',
     mtu: '1300',
+    docker: 'on',
+    'docker-socket': '/run/docker/plugins/other.sock',
     'log-level': 'debug',
   };
   for (const option of OPTIONS) {
@@ -119,6 +123,8 @@ test('each bad value is refused with its place and what would be right', () => {
     ['device', 'lo', /interface/],
     ['mtu', '100', /576/],
     ['mtu', '1e3', /576/],
+    ['docker', 'yes', /auto, on or off/],
+    ['docker-socket', 'weft.sock', /absolute/],
     ['log-level', 'loud', /debug, info, warn, error/],
   ];
   for (const [name, value, expected] of bad) {

@@ -6,6 +6,8 @@ interface Facts {
   readonly network: Network | undefined;
   readonly peers: readonly PeerStatus[];
   readonly keeper: OpenedKeeper;
+  /** Why Docker cannot find the daemon, if it should. */
+  readonly docker: string | undefined;
 }
 
 /** One rule a warning; each looks at the facts and says nothing when all is well. */
@@ -40,6 +42,15 @@ const RULES: readonly ((facts: Facts) => Warning | undefined)[] = [
           severity: 'warning',
           text: `The state file was damaged and the generation before it is in use: ${keeper.problem}`,
           remedy: 'check the disk; what was changed last before the damage may be missing',
+        },
+  ({ docker }) =>
+    docker === undefined
+      ? undefined
+      : {
+          code: 'docker-socket',
+          severity: 'warning',
+          text: `Docker does not find Weft on this host: ${docker}`,
+          remedy: 'put that right and restart weftd; where Docker need not find it, set `docker = off`',
         },
   ({ peers }) => {
     const down = peers.filter(({ state }) => state === 'down').map(({ nickname }) => nickname);

@@ -19,6 +19,7 @@ if (import.meta.main) {
     argv: process.argv.slice(2),
     open: async ({ config }) => ({
       control: createMemoryControl({ nickname: config.nickname, tokens: TOKENS }),
+      serve: async () => {},
       resume: async () => {},
       stop: async () => {},
     }),

@@ -16,6 +16,8 @@ export interface World {
   readonly clock: VirtualClock;
   /** Endpoint → address. */
   readonly allocated: Map<string, string>;
+  /** Endpoints whose links somebody else looks after. */
+  readonly foreign: Set<string>;
   /** Begins a life of the daemon; calls into the world go through `fault`. */
   live(fault?: Fault): Promise<Endpoints>;
 }
@@ -69,6 +71,7 @@ export function createWorld(): World {
   const clock = createVirtualClock();
   const disk = createMemoryStore();
   const allocated = new Map<string, string>();
+  const foreign = new Set<string>();
   let lives = 0;
 
   const space: Addresses = {
@@ -90,6 +93,7 @@ export function createWorld(): World {
     machine,
     clock,
     allocated,
+    foreign,
     async live(fault) {
       const guard = fault?.guard ?? ((call) => call());
       const store = { read: () => disk.read(), write: (bytes: Uint8Array) => guard(() => disk.write(bytes)) };
@@ -105,7 +109,7 @@ export function createWorld(): World {
         clock,
         log: silentLog,
       };
-      return createEndpoints({ ...parts, device: 'weft0', mtu: 1400 });
+      return createEndpoints({ ...parts, device: 'weft0', mtu: 1400, others: (id) => foreign.has(id) });
     },
   };
 }
