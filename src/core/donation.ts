@@ -39,12 +39,18 @@ export function ownBlocks(
   return blocks;
 }
 
-/** The change that gives `part` of one of this peer's own blocks to `to`. */
-export function planDonation(block: Block, part: Range, self: PeerId, to: PeerId): RingChange {
+/** The change that gives `part` of one of this peer's own blocks to `to`; to itself, when only the network changes. */
+export function planDonation(
+  block: Block,
+  part: Range,
+  self: PeerId,
+  to: PeerId,
+  network: NetworkId = block.network,
+): RingChange {
   return {
     start: part.start,
     last: part.last,
-    network: block.network,
+    network,
     owner: to,
     epoch: block.epoch,
     version: block.version + 1,

@@ -13,11 +13,14 @@ export interface Lease {
 export interface Leases {
   /** Sorted by address. */
   readonly list: readonly Lease[];
-  /** The address handed out last: the search for the next one starts behind it, so that a released address rests as long as possible. */
-  readonly cursor: number;
+  /**
+   * By network, the address handed out last: the search for the next one starts behind it, so that a released address rests as long as
+   * possible.
+   */
+  readonly cursors: Readonly<Record<NetworkId, number>>;
 }
 
-export const NO_LEASES: Leases = { list: [], cursor: 0 };
+export const NO_LEASES: Leases = { list: [], cursors: {} };
 
 /** Index of the first lease at or after `address`. */
 function leaseIndex(list: readonly Lease[], address: number): number {
@@ -50,11 +53,16 @@ export function usablePart(block: Range, network: Range): Range | undefined {
 }
 
 /** The next free address behind the cursor, from the start again when there is none; undefined when all are taken. */
-export function nextFree(blocks: readonly Range[], network: Range, leases: Leases): number | undefined {
+export function nextFree(
+  blocks: readonly Range[],
+  network: Range,
+  leases: Leases,
+  of: NetworkId,
+): number | undefined {
   const parts = blocks.flatMap((block) => usablePart(block, network) ?? []);
+  const cursor = leases.cursors[of] ?? 0;
   return (
-    firstFree(parts, leases, leases.cursor + 1, Number.POSITIVE_INFINITY) ??
-    firstFree(parts, leases, 0, leases.cursor)
+    firstFree(parts, leases, cursor + 1, Number.POSITIVE_INFINITY) ?? firstFree(parts, leases, 0, cursor)
   );
 }
 
@@ -72,7 +80,7 @@ function firstFree(parts: readonly Range[], leases: Leases, from: number, to: nu
 export function take(leases: Leases, lease: Lease, moveCursor: boolean): Leases {
   return {
     list: leases.list.toSpliced(leaseIndex(leases.list, lease.address), 0, lease),
-    cursor: moveCursor ? lease.address : leases.cursor,
+    cursors: moveCursor ? { ...leases.cursors, [lease.network]: lease.address } : leases.cursors,
   };
 }
 
@@ -94,6 +102,15 @@ export function freeCount(blocks: readonly Range[], network: Range, leases: Leas
 
 function leasesIn(part: Range, leases: Leases): number {
   return leaseIndex(leases.list, part.last + 1) - leaseIndex(leases.list, part.start);
+}
+
+export function leasesWithin(part: Range, leases: Leases): readonly Lease[] {
+  return leases.list.slice(leaseIndex(leases.list, part.start), leaseIndex(leases.list, part.last + 1));
+}
+
+/** What of the block is not in use, first and last of any network included. */
+export function freeParts(block: Range, leases: Leases): readonly Range[] {
+  return [...freeRuns(block, leases)];
 }
 
 /** The block with the longest run of free addresses, and that run (the network's first and last address count as free here). */

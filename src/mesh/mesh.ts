@@ -19,6 +19,8 @@ import { createLiveness, type Liveness } from './liveness.ts';
 import { createMembership, type OpenMembership } from './membership.ts';
 import { genesisOf, type MembershipStateSection } from './membership-state.ts';
 import { createMessenger, type OpenMessenger } from './messenger.ts';
+import { createNetworkBook } from './networks/book.ts';
+import { createNetworks, type Networks } from './networks.ts';
 import { createRecords, type OpenRecords } from './replicated.ts';
 import { createSessions, type Sessions } from './sessions.ts';
 import { createSpace, type Space } from './space.ts';
@@ -33,6 +35,7 @@ export interface Mesh {
   readonly messenger: OpenMessenger;
   readonly gossip: Gossip;
   readonly space: Space;
+  readonly networks: Networks;
   readonly sessions: Sessions;
   readonly forwarding: Forwarding;
   readonly invites: Invites;
@@ -141,8 +144,12 @@ async function assemble(
   onClose(() => gossip.close());
   const messenger = createMessenger({ ...common, links, topology: liveness.topology });
   onClose(() => messenger.close());
-  const space = createSpace({ ...common, range: genesis.range, messenger });
+  const { range } = genesis;
+  const networkBook = createNetworkBook({ ...common, creator: membership.creator, range });
+  const space = createSpace({ ...common, range, messenger, networks: networkBook });
   onClose(() => space.close());
+  const networks = createNetworks({ ...common, range, book: networkBook, space, messenger });
+  onClose(() => networks.close());
   const announcer: Announcer = createAnnouncer({
     ...common,
     space,
@@ -167,6 +174,7 @@ async function assemble(
   await settleArrival(membership, records, space, book);
   await membership.publish();
   await space.start();
+  await networks.start();
   await announcer.start();
 
   const admissions = createAdmissions({
@@ -190,6 +198,7 @@ async function assemble(
     messenger,
     gossip,
     space,
+    networks,
     sessions,
     forwarding,
     invites,

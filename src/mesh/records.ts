@@ -37,6 +37,10 @@ export const KEY = {
   ring: 'ring/',
   /** `heir`: the creator's heir, written once, by the creator only. */
   heir: 'heir',
+  /** `network/<id>`: the author's version of a network: see mesh/objects.ts. */
+  network: 'network/',
+  /** `uses`: ids of the networks, other than `weft`, in which the author has addresses in use. */
+  uses: 'uses',
 } as const;
 
 /** What a peer says of itself. */

@@ -1,10 +1,12 @@
 import type { Range } from '../core/address.ts';
 import type { Crypto, Identity } from '../core/crypto.ts';
-import type { EndpointId, MeshId, NetworkId, PeerId } from '../core/ids.ts';
+import { DEFAULT_NETWORK, type EndpointId, type MeshId, type NetworkId, type PeerId } from '../core/ids.ts';
 import { freeCount } from '../core/ipam.ts';
+import type { NetworkPlans } from '../core/network.ts';
 import { includes } from '../core/ranges.ts';
 import { witnessFault } from '../core/ring.ts';
 import { genesisChange, isDonorsWord, type RingEntry, ringKey, signChange } from '../core/ring-entry.ts';
+import { clip } from '../core/subnets.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Keeper } from './keeper.ts';
 import type { Membership } from './membership.ts';
@@ -15,6 +17,8 @@ import { createAsker, inWords } from './space/asker.ts';
 import { createDonor } from './space/donor.ts';
 import { SpaceError } from './space/errors.ts';
 import { createGiver } from './space/giver.ts';
+import { createHolds, type Holds } from './space/holds.ts';
+import { createLabels, type Labels } from './space/labels.ts';
 import { createLedger, type Quarantined } from './space/ledger.ts';
 import { describePeer } from './space/names.ts';
 import { readEntries } from './space/protocol.ts';
@@ -40,8 +44,17 @@ export interface Space {
   /** Gives the endpoint's addresses back. Fine when it has none. On disk when it resolves. */
   release(endpoint: EndpointId): Promise<void>;
   allocations(): readonly Allocation[];
-  /** Free addresses in own space. */
-  free(): number;
+  /** Called after each change of `allocations`. Returns the way to stop. */
+  watchAllocations(handler: () => void): () => void;
+  /** Free addresses in own space, of `weft` when no network is named. */
+  free(network?: NetworkId): number;
+  /** For networks.ts: which network own space belongs to. */
+  readonly labels: Labels;
+  readonly holds: Holds;
+  /** For networks.ts: waits until this peer has been given more addresses of the network. Rejects with SpaceError. */
+  refill(network: NetworkId, deadline: number): Promise<void>;
+  /** For networks.ts: takes ring entries that came in an answer, ahead of their authors' records. */
+  learn(entries: readonly RingEntry[]): void;
   /**
    * Donates about half of the largest free block (at least one address) to `to`, which need not be a member yet; resolves once the donation is witnessed
    * and on disk. `firstHeir` makes `to` its own witness: only for the creator's first donation. Used by join.
@@ -100,20 +113,28 @@ export interface SpaceParts {
   readonly crypto: Crypto;
   readonly identity: Identity;
   readonly clock: Clock;
+  readonly networks: NetworkPlans;
 }
 
 /** How long `grant` and `grantFromBest` look for space and witness, ms. */
 const GRANT_TIMEOUT = 10_000;
 
 export function createSpace(parts: SpaceParts): Space {
-  const { self, range, records, membership, crypto, identity, clock } = parts;
+  const { self, range, records, membership, crypto, identity, clock, networks } = parts;
   const waiting = createWaiting(clock);
   const state = openState(parts.keeper);
-  const ledger = createLedger({ ...parts, state });
+  const holds = createHolds(clock);
+  const ledger = createLedger({ ...parts, state, holds });
   const donor = createDonor({ ...parts, ledger, state, waiting });
   serveWitness({ ...parts, ledger, state });
   const giver = createGiver({ ...parts, ledger, state, donor, waiting });
-  const free = () => freeCount(ledger.own(), range, state.leases.get());
+  function free(network: NetworkId = DEFAULT_NETWORK): number {
+    const own = ledger.own().filter((block) => block.network === network);
+    const plan = networks.plan(network);
+    if (plan === undefined) return 0;
+    const blocks = network === DEFAULT_NETWORK ? own : plan.automatic.flatMap((part) => clip(own, part));
+    return freeCount(blocks, plan.subnet, state.leases.get());
+  }
   const asker = createAsker({ ...parts, ledger, free, waiting });
   const allocator = createAllocator({ ...parts, ledger, state, asker, donor, waiting });
 
@@ -140,9 +161,9 @@ export function createSpace(parts: SpaceParts): Space {
   async function grantFromBest(to: PeerId): Promise<{ donor: PeerId; entries: readonly RingEntry[] }> {
     const [known, ...others] = membership.isMember(to) ? [] : ledger.entriesOf(to);
     if (known !== undefined) return { donor: known.donor, entries: [known, ...others] };
-    const { donor: from, reply } = await asker.askBest(to, clock.now() + GRANT_TIMEOUT, (deadline) =>
-      giver.give({ ...request(to), wait: deadline - clock.now() }),
-    );
+    const give = (until: number) => giver.give({ ...request(to), wait: until - clock.now() });
+    const deadline = clock.now() + GRANT_TIMEOUT;
+    const { donor: from, reply } = await asker.askBest(to, DEFAULT_NETWORK, deadline, give);
     return { donor: from, entries: reply.granted };
   }
 
@@ -172,7 +193,12 @@ export function createSpace(parts: SpaceParts): Space {
     allocate: allocator.allocate,
     release: allocator.release,
     allocations: allocator.allocations,
+    watchAllocations: state.watchLeases,
     free,
+    labels: createLabels({ ledger, state, donor, holds }),
+    holds,
+    refill: allocator.refill,
+    learn: ledger.learn,
     grant,
     grantFromBest,
     adopt,

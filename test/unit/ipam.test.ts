@@ -26,7 +26,7 @@ function lease(name: string | number, address: number) {
 function fill(blocks: readonly Range[], network: Range, leases: Leases, count: number): Leases {
   let filled = leases;
   for (let i = 0; i < count; i += 1) {
-    const address = nextFree(blocks, network, filled);
+    const address = nextFree(blocks, network, filled, DEFAULT_NETWORK);
     if (address === undefined) break;
     filled = take(filled, lease(`${address}-${i}`, address), true);
   }
@@ -42,8 +42,8 @@ test('addresses are handed out in order, never the first or the last of the netw
     [17, 18, 19, 20, 21, 22],
   );
   assert.equal(freeCount([network], network, leases), 0);
-  assert.equal(nextFree([network], network, leases), undefined);
-  assert.equal(nextFree([{ start: 16, last: 16 }], network, NO_LEASES), undefined);
+  assert.equal(nextFree([network], network, leases, DEFAULT_NETWORK), undefined);
+  assert.equal(nextFree([{ start: 16, last: 16 }], network, NO_LEASES, DEFAULT_NETWORK), undefined);
 });
 
 test('an address that was just released is the last to be used again', () => {
@@ -89,7 +89,7 @@ test('a /12 with ten thousand addresses in use answers at once', () => {
   const leases = fill([NETWORK], NETWORK, NO_LEASES, 10_000);
   assert.equal(leases.list.length, 10_000);
   assert.equal(freeCount([NETWORK], NETWORK, leases), 2 ** 20 - 2 - 10_000);
-  assert.equal(nextFree([NETWORK], NETWORK, leases), NETWORK.start + 10_001);
+  assert.equal(nextFree([NETWORK], NETWORK, leases, DEFAULT_NETWORK), NETWORK.start + 10_001);
 });
 
 const run = fc.tuple(fc.nat(2 ** 20 - 1), fc.nat(2 ** 20 - 1)).map(([a, b]) => ({
@@ -124,7 +124,7 @@ test('whatever is taken and dropped, no address is handed out twice and none is 
       let leases = NO_LEASES;
       for (const [i, step] of steps.entries()) {
         if (step === 'take') {
-          const address = nextFree(blocks, network, leases);
+          const address = nextFree(blocks, network, leases, DEFAULT_NETWORK);
           assert.equal(address === undefined, leases.list.length === usable.length);
           if (address === undefined) continue;
           assert.ok(usable.includes(address));

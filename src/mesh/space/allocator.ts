@@ -1,8 +1,10 @@
 import { formatIpv4, parseIpv4, prefixOf, type Range } from '../../core/address.ts';
 import { DEFAULT_NETWORK, type EndpointId, type NetworkId, type PeerId } from '../../core/ids.ts';
 import { drop, type Lease, leaseAt, leaseOf, nextFree, take } from '../../core/ipam.ts';
+import type { NetworkPlan, NetworkPlans } from '../../core/network.ts';
 import { includes, itemAt } from '../../core/ranges.ts';
 import { formatRange } from '../../core/ring-entry.ts';
+import { clip } from '../../core/subnets.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Keeper } from '../keeper.ts';
 import type { Records } from '../records.ts';
@@ -20,6 +22,8 @@ export interface Allocator {
   allocate(request: AllocationRequest): Promise<Allocation>;
   release(endpoint: EndpointId): Promise<void>;
   allocations(): readonly Allocation[];
+  /** More addresses of the network for this peer, from any other. */
+  refill(network: NetworkId, deadline: number): Promise<void>;
 }
 
 interface AllocatorParts {
@@ -33,6 +37,7 @@ interface AllocatorParts {
   readonly donor: Donor;
   readonly clock: Clock;
   readonly waiting: Waiting;
+  readonly networks: NetworkPlans;
 }
 
 const DEFAULT_TIMEOUT = 10_000;
@@ -42,25 +47,19 @@ const ASK_AGAIN = 500;
 const GRANT_ARRIVES = 1_000;
 
 export function createAllocator(parts: AllocatorParts): Allocator {
-  const { self, range, ledger, state, records, keeper, asker, donor, clock, waiting } = parts;
-  /** Every request that finds nothing free waits for the same one. */
-  let refill: Promise<void> | undefined;
-
-  const ownBlocks = (network: NetworkId) => ledger.own().filter((block) => block.network === network);
+  const { self, range, ledger, state, records, keeper, asker, donor, clock, waiting, networks } = parts;
+  /** By network: every request that finds nothing free waits for the same one. */
+  const refills = new Map<NetworkId, Promise<void>>();
 
   function toAllocation({ endpoint, network, address }: Lease): Allocation {
-    return { endpoint, network, address: formatIpv4(address), prefix: prefixOf(range) ?? 32 };
+    const subnet = networks.plan(network)?.subnet ?? range;
+    return { endpoint, network, address: formatIpv4(address), prefix: prefixOf(subnet) ?? 32 };
   }
 
   async function allocate(request: AllocationRequest): Promise<Allocation> {
     const { endpoint, network } = request;
-    const wanted = request.wanted === undefined ? undefined : readWanted(request.wanted);
-    if (network !== DEFAULT_NETWORK && !ledger.ring().some((segment) => segment.network === network)) {
-      throw new SpaceError(
-        'unknown-network',
-        `there is no network ${network}: weft status shows those that there are`,
-      );
-    }
+    const wanted =
+      request.wanted === undefined ? undefined : readWanted(request.wanted, planOf(network).subnet);
     const deadline = clock.now() + (request.timeout ?? DEFAULT_TIMEOUT);
     for (;;) {
       if (waiting.closed) throw new SpaceError('closed', 'the daemon is stopping');
@@ -69,32 +68,48 @@ export function createAllocator(parts: AllocatorParts): Allocator {
         await keeper.flush();
         return toAllocation(known);
       }
-      const address = wanted === undefined ? pick(network) : claimable(wanted, network);
+      const plan = planOf(network);
+      const address = wanted === undefined ? pick(network, plan) : claimable(wanted, network);
       if (address !== undefined) return hold({ endpoint, network, address }, wanted === undefined);
-      if (wanted === undefined) await getBlock(deadline);
-      else await getAddress(wanted, deadline);
+      if (wanted === undefined) await getBlock(network, deadline);
+      else await getAddress(wanted, network, deadline);
     }
   }
 
-  function readWanted(text: string): number {
+  /** Asked again after each wait: a network may be removed meanwhile. */
+  function planOf(network: NetworkId): NetworkPlan {
+    const plan = networks.plan(network);
+    if (plan !== undefined) return plan;
+    throw new SpaceError(
+      'unknown-network',
+      `there is no network ${network} on this host, or it is being removed`,
+    );
+  }
+
+  function readWanted(text: string, subnet: Range): number {
     const parsed = parseIpv4(text);
     if (!parsed.ok) throw new SpaceError('bad-address', parsed.message);
-    if (!includes(range, parsed.value)) {
+    const whose = subnet.start === range.start && subnet.last === range.last ? 'the mesh' : 'the network';
+    if (!includes(subnet, parsed.value)) {
       throw new SpaceError(
         'outside-range',
-        `${text} is outside the range of the mesh, ${formatRange(range)}`,
+        `${text} is outside the range of ${whose}, ${formatRange(subnet)}`,
       );
     }
-    if (parsed.value === range.start || parsed.value === range.last) {
+    if (parsed.value === subnet.start || parsed.value === subnet.last) {
       throw new SpaceError(
         'reserved',
-        `${text} is reserved: first and last address of the range are not given out`,
+        `${text} is reserved: first and last address of the range of ${whose} are not given out`,
       );
     }
     return parsed.value;
   }
 
-  const pick = (network: NetworkId) => nextFree(ownBlocks(network), range, state.leases.get());
+  function pick(network: NetworkId, { automatic, subnet }: NetworkPlan): number | undefined {
+    const own = ledger.own().filter((block) => block.network === network);
+    const parts = network === DEFAULT_NETWORK ? own : automatic.flatMap((part) => clip(own, part));
+    return nextFree(parts, subnet, state.leases.get(), network);
+  }
 
   /** The address when it may be taken now, undefined when its owner must be asked. */
   function claimable(address: number, network: NetworkId): number | undefined {
@@ -127,13 +142,13 @@ export function createAllocator(parts: AllocatorParts): Allocator {
     }
   }
 
-  async function getBlock(deadline: number): Promise<void> {
+  async function getBlock(network: NetworkId, deadline: number): Promise<void> {
     const left = deadline - clock.now();
     if (left <= 0) throw new SpaceError('timeout', 'no addresses of another member arrived in time');
-    const mine = refill === undefined;
-    refill ??= askForBlock(deadline).finally(() => {
-      refill = undefined;
-    });
+    const under = refills.get(network);
+    const mine = under === undefined;
+    const refill = under ?? askForBlock(network, deadline).finally(() => refills.delete(network));
+    refills.set(network, refill);
     try {
       await waiting.atMost(refill, left);
     } catch (error) {
@@ -143,9 +158,9 @@ export function createAllocator(parts: AllocatorParts): Allocator {
     }
   }
 
-  async function askForBlock(deadline: number): Promise<void> {
+  async function askForBlock(network: NetworkId, deadline: number): Promise<void> {
     const before = ledger.segments();
-    const { donor: from, reply } = await asker.askBest(self, deadline);
+    const { donor: from, reply } = await asker.askBest(self, network, deadline);
     ledger.learn(reply.granted);
     if (ledger.segments() !== before) return;
     await waiting.change(ledger.watch, Math.min(GRANT_ARRIVES, Math.max(0, deadline - clock.now())));
@@ -156,7 +171,7 @@ export function createAllocator(parts: AllocatorParts): Allocator {
     );
   }
 
-  async function getAddress(address: number, deadline: number): Promise<void> {
+  async function getAddress(address: number, network: NetworkId, deadline: number): Promise<void> {
     const text = formatIpv4(address);
     const under = donor.pendingAt(address);
     if (under !== undefined) {
@@ -166,13 +181,16 @@ export function createAllocator(parts: AllocatorParts): Allocator {
     let obstacle = `nobody is known to own ${text} (yet), or its owner is disputed: weft status ipam shows it`;
     if (owner !== undefined && owner !== self) {
       const name = describePeer(records, owner);
-      const outcome = await asker.ask(owner, { for: self, wanted: address, owned: 0 }, deadline);
+      const outcome = await asker.ask(owner, { for: self, wanted: address, owned: 0, network }, deadline);
       if ('granted' in outcome) {
         ledger.learn(outcome.granted);
         if (ledger.ownerOf(address) === self) return;
       }
       if ('refused' in outcome && outcome.refused === 'in-use') {
         throw new SpaceError('in-use', `${text} is in use on ${name}`);
+      }
+      if ('refused' in outcome && outcome.refused === 'other-network') {
+        throw new SpaceError('in-use', `${text} belongs to another network`);
       }
       obstacle = `${text} belongs to ${name}, which ${inWords(outcome)}`;
     }
@@ -192,5 +210,6 @@ export function createAllocator(parts: AllocatorParts): Allocator {
       await (left === leases ? keeper.flush() : state.leases.set(left));
     },
     allocations: () => state.leases.get().list.map(toAllocation),
+    refill: getBlock,
   };
 }

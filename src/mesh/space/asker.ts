@@ -1,4 +1,4 @@
-import type { PeerId } from '../../core/ids.ts';
+import { DEFAULT_NETWORK, type NetworkId, type PeerId } from '../../core/ids.ts';
 import { sizeOf } from '../../core/ranges.ts';
 import type { Segment } from '../../core/ring.ts';
 import type { Clock } from '../../ports/clock.ts';
@@ -23,11 +23,12 @@ export interface Asker {
   /** One request to one peer; what went wrong on the way is an outcome, too. */
   ask(donor: PeerId, request: Omit<SpaceRequest, 'wait'>, deadline: number): Promise<AskOutcome>;
   /**
-   * Asks members for a block for `to`, the one with the largest known free space first, until one grants or the deadline comes.
-   * `grantHere` answers when this peer is the one. Rejects with SpaceError `no-space` or `timeout` that says who was asked.
+   * Asks members for a block of the network for `to`, the one with the largest known free space first, until one grants or the deadline
+   * comes. `grantHere` answers when this peer is the one. Rejects with SpaceError `no-space` or `timeout` that says who was asked.
    */
   askBest(
     to: PeerId,
+    network: NetworkId,
     deadline: number,
     grantHere?: (deadline: number) => Promise<SpaceReply>,
   ): Promise<{ readonly donor: PeerId; readonly reply: Granted }>;
@@ -57,6 +58,7 @@ const WORDS: Readonly<Record<RefusedReply['refused'], string>> = {
   none: 'has nothing free',
   'in-use': 'uses it',
   'not-owner': 'does not own it any more',
+  'other-network': 'has it in another network',
   pending: 'waits for its witness',
   'no-witness': 'cannot reach its witness',
 };
@@ -86,13 +88,20 @@ export function createAsker(parts: AskerParts): Asker {
 
   /**
    * Most free first; who has not told yet comes before who has nothing. What a peer told may be older than its last donations, which the
-   * ring knows: without it, many that join one after another would all be sent to the same donor.
+   * ring knows: without it, many that join one after another would all be sent to the same donor. Of another network than `weft` only its
+   * owners are asked, who owns most of it first.
    */
-  function candidates(to: PeerId, withSelf: boolean): readonly PeerId[] {
-    const owned = sizes(ledger.segments());
-    const told = (peer: PeerId) => Math.min(knownFree(records, peer) ?? 0.5, owned.get(peer) ?? 0);
+  function candidates(to: PeerId, network: NetworkId, withSelf: boolean): readonly PeerId[] {
+    const owned = sizes(ledger.segments(), network);
+    const told = (peer: PeerId) => {
+      const most = owned.get(peer) ?? 0;
+      return network === DEFAULT_NETWORK ? Math.min(knownFree(records, peer) ?? 0.5, most) : most;
+    };
     const amount = (peer: PeerId) => (peer === self ? free() : told(peer));
-    const members = membership.members().filter((peer) => peer !== to && (withSelf || peer !== self));
+    const mayGive = (peer: PeerId) => network === DEFAULT_NETWORK || owned.has(peer);
+    const members = membership
+      .members()
+      .filter((peer) => peer !== to && (withSelf || peer !== self) && mayGive(peer));
     const amounts = new Map(members.map((peer) => [peer, amount(peer)]));
     members.sort((a, b) => (amounts.get(b) ?? 0) - (amounts.get(a) ?? 0));
     return members.slice(0, ASKED_IN_A_ROUND);
@@ -100,14 +109,14 @@ export function createAsker(parts: AskerParts): Asker {
 
   return {
     ask,
-    async askBest(to, deadline, grantHere) {
+    async askBest(to, network, deadline, grantHere) {
       for (;;) {
         const outcomes = new Map<PeerId, AskOutcome>();
-        for (const donor of candidates(to, grantHere !== undefined)) {
+        for (const donor of candidates(to, network, grantHere !== undefined)) {
           const outcome =
             donor === self && grantHere !== undefined
               ? await grantHere(Math.min(deadline, clock.now() + ASK_TIMEOUT))
-              : await ask(donor, { for: to, owned: ledger.ownedBy(to) }, deadline);
+              : await ask(donor, { for: to, owned: ledger.ownedBy(to), network }, deadline);
           if ('granted' in outcome) return { donor, reply: outcome };
           outcomes.set(donor, outcome);
           if (clock.now() >= deadline) break;
@@ -118,7 +127,7 @@ export function createAsker(parts: AskerParts): Asker {
         if ([...outcomes.values()].every((outcome) => 'refused' in outcome && outcome.refused === 'none')) {
           throw new SpaceError(
             'no-space',
-            `no free addresses in the mesh: ${said.join(', ') || 'no other members'}`,
+            `no free addresses in ${network === DEFAULT_NETWORK ? 'the mesh' : 'the network'}: ${said.join(', ') || 'no other member has any'}`,
           );
         }
         if (clock.now() + ROUND_PAUSE >= deadline) {
@@ -131,12 +140,13 @@ export function createAsker(parts: AskerParts): Asker {
   };
 }
 
-/** Addresses by owner. */
-function sizes(segments: readonly Segment[]): ReadonlyMap<PeerId, number> {
+/** Addresses of the network by owner. */
+function sizes(segments: readonly Segment[], network: NetworkId): ReadonlyMap<PeerId, number> {
   const owned = new Map<PeerId, number>();
   for (const segment of segments) {
     const owner = segment.entry?.owner;
-    if (owner !== undefined) owned.set(owner, (owned.get(owner) ?? 0) + sizeOf(segment));
+    if (owner !== undefined && segment.entry?.network === network)
+      owned.set(owner, (owned.get(owner) ?? 0) + sizeOf(segment));
   }
   return owned;
 }

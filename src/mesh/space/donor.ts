@@ -1,7 +1,7 @@
 import type { Range } from '../../core/address.ts';
 import type { Crypto, Identity } from '../../core/crypto.ts';
 import { type Block, isSettled, planDonation } from '../../core/donation.ts';
-import type { PeerId } from '../../core/ids.ts';
+import type { NetworkId, PeerId } from '../../core/ids.ts';
 import {
   decodeEntry,
   isSignedBy,
@@ -26,6 +26,8 @@ export interface Donor {
    * come. Resolves when the entry is published; that may take as long as the heir is away. `ownWitness`: the new owner is the heir.
    */
   donate(block: Block, part: Range, to: PeerId, ownWitness?: boolean): Promise<RingEntry>;
+  /** Puts an own block into another network. Like `donate`, but nobody else need agree to what stays with its owner. */
+  relabel(block: Block, network: NetworkId): Promise<RingEntry>;
   /** The donation under way that includes the address. */
   pendingAt(address: number): Pending | undefined;
   /** The block donation to `to` that is under way. */
@@ -109,6 +111,7 @@ export function createDonor(parts: DonorParts): Donor {
   }
 
   async function witnessed(intent: RingEntry): Promise<RingEntry | undefined> {
+    if (intent.owner === self) return intent;
     if (intent.witness !== undefined) return isLost(intent) ? undefined : intent;
     const witness = membership.heirOf(self);
     if (witness === undefined) return undefined;
@@ -159,6 +162,11 @@ export function createDonor(parts: DonorParts): Donor {
     donate(block, part, to, ownWitness = false) {
       const signed = signChange(crypto, identity, membership.mesh, planDonation(block, part, self, to));
       const intent = ownWitness ? { ...signed, witness: to } : signed;
+      return begin(intent, state.intents.set([...state.intents.get(), intent]));
+    },
+    relabel(block, network) {
+      const change = planDonation(block, block, self, self, network);
+      const intent = signChange(crypto, identity, membership.mesh, change);
       return begin(intent, state.intents.set([...state.intents.get(), intent]));
     },
     publishedTo(to) {

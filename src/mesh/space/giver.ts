@@ -1,9 +1,10 @@
-import type { Range } from '../../core/address.ts';
 import type { Crypto } from '../../core/crypto.ts';
-import type { PeerId } from '../../core/ids.ts';
+import { DEFAULT_NETWORK, type NetworkId, type PeerId } from '../../core/ids.ts';
 import { donationPart, largestFree, leaseAt } from '../../core/ipam.ts';
+import type { NetworkPlans } from '../../core/network.ts';
 import { itemAt } from '../../core/ranges.ts';
 import type { RingEntry } from '../../core/ring-entry.ts';
+import { clip } from '../../core/subnets.ts';
 import type { Membership } from '../membership.ts';
 import type { Messenger } from '../messenger.ts';
 import type { Donor } from './donor.ts';
@@ -20,7 +21,6 @@ export interface Giver {
 
 interface GiverParts {
   readonly self: PeerId;
-  readonly range: Range;
   readonly ledger: Ledger;
   readonly state: SpaceState;
   readonly donor: Donor;
@@ -28,6 +28,7 @@ interface GiverParts {
   readonly messenger: Messenger;
   readonly crypto: Crypto;
   readonly waiting: Waiting;
+  readonly networks: NetworkPlans;
 }
 
 /** Of the asker's patience this much is left for the way back, ms. */
@@ -37,7 +38,7 @@ const HEIR_TIMEOUT = 1_500;
 export const MAX_PIECES = 256;
 
 export function createGiver(parts: GiverParts): Giver {
-  const { self, range, ledger, state, donor, membership, messenger, crypto, waiting } = parts;
+  const { self, ledger, state, donor, membership, messenger, crypto, waiting, networks } = parts;
 
   async function give(request: SpaceRequest, ownWitness = false): Promise<SpaceReply> {
     const wait = Math.max(0, request.wait - WAY_BACK);
@@ -51,8 +52,9 @@ export function createGiver(parts: GiverParts): Giver {
   }
 
   /** What can be said without giving anything (more): known before, under way, or impossible. */
-  function answered({ for: to, wanted, owned }: SpaceRequest): SpaceReply | Promise<RingEntry> | undefined {
-    if (wanted !== undefined) return answeredAddress(to, wanted);
+  function answered(request: SpaceRequest): SpaceReply | Promise<RingEntry> | undefined {
+    const { for: to, wanted, owned, network = DEFAULT_NETWORK } = request;
+    if (wanted !== undefined) return answeredAddress(to, wanted, network);
     const under = donor.pendingTo(to);
     if (under !== undefined) return under.published;
     const published = donor.publishedTo(to);
@@ -61,7 +63,11 @@ export function createGiver(parts: GiverParts): Giver {
     return { granted: ledger.entriesOf(to).slice(0, MAX_ENTRIES) };
   }
 
-  function answeredAddress(to: PeerId, address: number): SpaceReply | Promise<RingEntry> | undefined {
+  function answeredAddress(
+    to: PeerId,
+    address: number,
+    network: NetworkId,
+  ): SpaceReply | Promise<RingEntry> | undefined {
     const under = donor.pendingAt(address);
     if (under !== undefined) return under.to === to ? under.published : { refused: 'not-owner' };
     const owner = ledger.ownerOf(address);
@@ -71,20 +77,27 @@ export function createGiver(parts: GiverParts): Giver {
       };
     }
     if (owner !== self) return { refused: 'not-owner' };
-    return leaseAt(state.leases.get(), address) === undefined ? undefined : { refused: 'in-use' };
+    if (leaseAt(state.leases.get(), address) !== undefined) return { refused: 'in-use' };
+    const block = itemAt(ledger.own(), address);
+    return block === undefined || block.network === network ? undefined : { refused: 'other-network' };
   }
 
-  function begin({ for: to, wanted }: SpaceRequest, ownWitness: boolean): SpaceReply | Promise<RingEntry> {
-    const own = ledger.own();
+  function begin(request: SpaceRequest, ownWitness: boolean): SpaceReply | Promise<RingEntry> {
+    const { for: to, wanted, network = DEFAULT_NETWORK } = request;
+    const plan = networks.plan(network);
+    if (plan === undefined) return { refused: 'none' };
+    const own = ledger.own().filter((block) => block.network === network);
     if (wanted !== undefined) {
       const block = itemAt(own, wanted);
       if (block === undefined) return { refused: 'not-owner' };
       if (ledger.entriesOf(to).length >= MAX_PIECES) return { refused: 'none' };
       return donor.donate(block, { start: wanted, last: wanted }, to);
     }
-    const free = largestFree(own, range, state.leases.get());
+    // Of the default network first and last address go along with their block, as ever.
+    const parts = network === DEFAULT_NETWORK ? own : plan.automatic.flatMap((part) => clip(own, part));
+    const free = largestFree(parts, plan.subnet, state.leases.get());
     if (free === undefined) return { refused: 'none' };
-    return donor.donate(free.block, donationPart(free.run, range), to, ownWitness);
+    return donor.donate(free.block, donationPart(free.run, plan.subnet), to, ownWitness);
   }
 
   async function finish(answer: SpaceReply | Promise<RingEntry>, wait: number): Promise<SpaceReply> {

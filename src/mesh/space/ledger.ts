@@ -15,6 +15,7 @@ import { decodeEntry, isDonorsWord, type RingEntry, ringKey } from '../../core/r
 import type { Membership } from '../membership.ts';
 import { KEY, type RecordEntry, type Records } from '../records.ts';
 import type { RingSegment } from '../space.ts';
+import type { Holds } from './holds.ts';
 import type { SpaceState } from './state.ts';
 
 /** A ring record, or a part of one, that does not count here. */
@@ -41,8 +42,10 @@ export interface Ledger {
   ownerOf(address: number): PeerId | undefined;
   entriesOf(owner: PeerId): readonly RingEntry[];
   ownedBy(owner: PeerId): number;
-  /** What this peer may use: what it owns and has not promised away. */
+  /** What this peer may use: what it owns, has not promised away, and does not hold for others. */
   own(): readonly Block[];
+  /** The same, with what it holds for others. */
+  ownedNow(): readonly Block[];
   quarantine(): readonly Quarantined[];
   /** Takes entries that came in a message, ahead of their donor's record. Forged ones are dropped. */
   learn(entries: readonly RingEntry[]): void;
@@ -59,10 +62,11 @@ interface LedgerParts {
   readonly membership: Membership;
   readonly crypto: Crypto;
   readonly state: SpaceState;
+  readonly holds: Holds;
 }
 
 export function createLedger(parts: LedgerParts): Ledger {
-  const { self, range, records, membership, crypto, state } = parts;
+  const { self, range, records, membership, crypto, state, holds } = parts;
   const book = createRingBook({ range, creator: membership.creator });
   const watchers = new Set<() => void>();
   /** Unusable records, by author and key. */
@@ -118,6 +122,12 @@ export function createLedger(parts: LedgerParts): Ledger {
     return [...entries.values()];
   }
 
+  function ownedNow(): readonly Block[] {
+    // A peer's own word binds it, whether or not it counts (yet).
+    const published = [...unjudged.values()].filter(({ donor }) => donor === self);
+    return ownBlocks(book.view().segments, self, [...state.intents.get(), ...published]);
+  }
+
   function judgeAgain(): void {
     const waiting = [...unjudged];
     unjudged.clear();
@@ -152,11 +162,8 @@ export function createLedger(parts: LedgerParts): Ledger {
       const owned = book.view().segments.filter(({ entry }) => entry?.owner === owner);
       return owned.reduce((sum, segment) => sum + sizeOf(segment), 0);
     },
-    own() {
-      // A peer's own word binds it, whether or not it counts (yet).
-      const published = [...unjudged.values()].filter(({ donor }) => donor === self);
-      return ownBlocks(book.view().segments, self, [...state.intents.get(), ...published]);
-    },
+    own: () => holds.without(ownedNow()),
+    ownedNow,
     quarantine: () => [
       ...unusable.values(),
       ...book.view().refused.map(({ entry, start, last, reason }) => ({

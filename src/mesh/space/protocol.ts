@@ -1,5 +1,5 @@
-import type { PeerId } from '../../core/ids.ts';
-import { decodeEntry, isPeerText, type RingEntry } from '../../core/ring-entry.ts';
+import { DEFAULT_NETWORK, type NetworkId, type PeerId } from '../../core/ids.ts';
+import { decodeEntry, isNetworkId, isPeerText, type RingEntry } from '../../core/ring-entry.ts';
 
 /** The messages between spaces. All readers take unchecked input and answer undefined for what is malformed. */
 
@@ -13,6 +13,8 @@ export interface SpaceRequest {
   readonly for: PeerId;
   /** One address by number, or absent: a block. */
   readonly wanted?: number;
+  /** Absent: `weft`. */
+  readonly network?: NetworkId;
   /** How many addresses `for` knows that it owns: a donor that knows of more repeats its answer instead of giving again. */
   readonly owned: number;
   /** Milliseconds that the asker waits. */
@@ -22,7 +24,7 @@ export interface SpaceRequest {
 export type SpaceReply =
   | { readonly granted: readonly RingEntry[] }
   /** `none`: nothing free. `pending`: the donation waits for the witness. */
-  | { readonly refused: 'none' | 'in-use' | 'not-owner' | 'pending' | 'no-witness' };
+  | { readonly refused: 'none' | 'in-use' | 'not-owner' | 'other-network' | 'pending' | 'no-witness' };
 
 export type Granted = Extract<SpaceReply, { readonly granted: unknown }>;
 export type RefusedReply = Extract<SpaceReply, { readonly refused: unknown }>;
@@ -35,13 +37,13 @@ export type WitnessReply =
 /** More entries than this are in no reply. */
 export const MAX_ENTRIES = 64;
 const MAX_WAIT = 60_000;
-const REFUSALS = ['none', 'in-use', 'not-owner', 'pending', 'no-witness'] as const;
+const REFUSALS = ['none', 'in-use', 'not-owner', 'other-network', 'pending', 'no-witness'] as const;
 const WITNESS_REFUSALS = ['behind', 'conflict', 'not-heir', 'malformed'] as const;
 
 export function readRequest(data: unknown): SpaceRequest | undefined {
-  const { for: to, wanted, owned, wait } = fields(data);
-  if (!isPeerText(to) || !isCount(owned) || !isCount(wait)) return undefined;
-  const request = { for: to, owned, wait: Math.min(wait, MAX_WAIT) };
+  const { for: to, wanted, owned, wait, network = DEFAULT_NETWORK } = fields(data);
+  if (!isPeerText(to) || !isCount(owned) || !isCount(wait) || !isNetworkId(network)) return undefined;
+  const request = { for: to, owned, wait: Math.min(wait, MAX_WAIT), network };
   if (wanted === undefined || wanted === null) return request;
   return isCount(wanted) ? { ...request, wanted } : undefined;
 }

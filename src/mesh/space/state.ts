@@ -1,4 +1,4 @@
-import type { EndpointId } from '../../core/ids.ts';
+import { DEFAULT_NETWORK, type EndpointId } from '../../core/ids.ts';
 import { type Lease, type Leases, NO_LEASES } from '../../core/ipam.ts';
 import { decodeEntry, isNetworkId, type RingEntry } from '../../core/ring-entry.ts';
 import type { Keeper, Section } from '../keeper.ts';
@@ -12,14 +12,29 @@ export interface SpaceState {
   /** The entries that make this peer the owner of its space, so that it owns it after a restart that nobody else survived. */
   readonly held: Section<readonly RingEntry[]>;
   readonly leases: Section<Leases>;
+  /** Called after each change of `leases`. Returns the way to stop. */
+  watchLeases(handler: () => void): () => void;
 }
 
 export function openState(keeper: Keeper): SpaceState {
+  const watchers = new Set<() => void>();
+  const leases = keeper.section('space/leases', checkLeases, NO_LEASES);
   return {
     intents: keeper.section('space/intents', checkEntries, []),
     promises: keeper.section('space/promises', checkEntries, []),
     held: keeper.section('space/held', checkEntries, []),
-    leases: keeper.section('space/leases', checkLeases, NO_LEASES),
+    leases: {
+      get: leases.get,
+      set(value) {
+        const stored = leases.set(value);
+        for (const handler of [...watchers]) handler();
+        return stored;
+      },
+    },
+    watchLeases(handler) {
+      watchers.add(handler);
+      return () => watchers.delete(handler);
+    },
   };
 }
 
@@ -33,13 +48,20 @@ function checkEntries(data: unknown): readonly RingEntry[] {
 }
 
 function checkLeases(data: unknown): Leases {
-  const { list, cursor } = fields(data, 'leases');
-  if (!isAddress(cursor)) throw new TypeError('cursor is not an address');
+  const { list, cursors, cursor } = fields(data, 'leases');
   if (!Array.isArray(list)) throw new TypeError('list is not a list of leases');
   const leases = list.map(checkLease).sort((a, b) => a.address - b.address);
   const twice = leases.find((lease, index) => lease.address === leases[index + 1]?.address);
   if (twice !== undefined) throw new TypeError('list has one address twice');
-  return { list: leases, cursor };
+  return { list: leases, cursors: checkCursors(cursors ?? { [DEFAULT_NETWORK]: cursor }) };
+}
+
+/** Versions before networks kept one number. */
+function checkCursors(data: unknown): Leases['cursors'] {
+  const cursors = Object.entries(fields(data, 'cursors'));
+  const wrong = cursors.some(([network, address]) => !isNetworkId(network) || !isAddress(address));
+  if (wrong) throw new TypeError('cursors do not hold an address for each network');
+  return Object.fromEntries(cursors) as Leases['cursors'];
 }
 
 function checkLease(data: unknown): Lease {

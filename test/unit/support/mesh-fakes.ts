@@ -4,12 +4,13 @@ import type { MeshId, PeerId } from '../../../src/core/ids.ts';
 import { type Keeper, openKeeper } from '../../../src/mesh/keeper.ts';
 import type { Membership } from '../../../src/mesh/membership.ts';
 import { type Messenger, RequestError } from '../../../src/mesh/messenger.ts';
-import { KEY, type RecordEntry, type Records } from '../../../src/mesh/records.ts';
+import type { RecordEntry, Records } from '../../../src/mesh/records.ts';
 import type { Clock } from '../../../src/ports/clock.ts';
 import { type ClockView, createVirtualClock, type VirtualClock } from '../../../src/ports/memory/clock.ts';
 import { createMemoryCrypto } from '../../../src/ports/memory/crypto.ts';
 import { createSeededRandom } from '../../../src/ports/memory/random.ts';
 import { createMemoryStore, type MemoryStore } from '../../../src/ports/memory/store.ts';
+import type { Random } from '../../../src/ports/random.ts';
 import type { Store } from '../../../src/ports/store.ts';
 
 /**
@@ -19,6 +20,7 @@ import type { Store } from '../../../src/ports/store.ts';
 export interface FakeMesh {
   readonly clock: VirtualClock;
   readonly crypto: Crypto;
+  readonly random: Random;
   readonly mesh: MeshId;
   /** Share of messages and record updates that are lost; records are made up for later. */
   loss: number;
@@ -41,6 +43,8 @@ export interface FakeHost {
   crashAt: { readonly write: number; readonly when: 'before' | 'after' } | undefined;
   boot(): Promise<FakeLife>;
   crash(): void;
+  /** Sets the wall clock of this life this many milliseconds off. */
+  setWallOffset(ms: number): void;
 }
 
 export interface FakeLife {
@@ -50,8 +54,8 @@ export interface FakeLife {
   readonly membership: Membership;
   readonly clock: Clock;
   /** Takes records over from another host. */
-  hear(entries: readonly RecordEntry[]): void;
-  all(): readonly RecordEntry[];
+  hear(entries: readonly SentEntry[]): void;
+  all(): readonly SentEntry[];
   answer(from: PeerId, kind: string, body: unknown): Promise<unknown>;
 }
 
@@ -64,7 +68,8 @@ const WRITE_TIME = 3;
 export function createFakeMesh(creatorName: string, seed = 1): FakeMesh {
   const clock = createVirtualClock();
   const crypto = createMemoryCrypto();
-  const { fraction } = createSeededRandom(seed);
+  const random = createSeededRandom(seed);
+  const { fraction } = random;
   const hosts = new Map<string, FakeHost>();
   const heirs = new Map<PeerId, PeerId>();
   const members = new Set<PeerId>();
@@ -86,7 +91,7 @@ export function createFakeMesh(creatorName: string, seed = 1): FakeMesh {
     });
   }
 
-  function tellAll(from: FakeHost, entries: readonly RecordEntry[]): void {
+  function tellAll(from: FakeHost, entries: readonly SentEntry[]): void {
     for (const to of hosts.values()) {
       if (to !== from) travel(from, to, (life) => life.hear(entries));
     }
@@ -126,6 +131,7 @@ export function createFakeMesh(creatorName: string, seed = 1): FakeMesh {
         life = { keeper, ...records, ...messenger, membership: createMembership(host), clock: machine };
         return life;
       },
+      setWallOffset: (ms) => machine.setWallOffset(ms),
       crash() {
         stopLife();
         machine.stop();
@@ -199,6 +205,7 @@ export function createFakeMesh(creatorName: string, seed = 1): FakeMesh {
   const mesh: FakeMesh = {
     clock,
     crypto,
+    random: random.fork('hosts'),
     mesh: '5a'.repeat(32) as MeshId,
     loss: 0,
     host(name) {
@@ -242,45 +249,54 @@ function mortalStore(host: FakeHost, alive: { readonly now: boolean }): Store {
   };
 }
 
-function createRecords(host: FakeHost, keeper: Keeper, tell: (entries: readonly RecordEntry[]) => void) {
-  const own = keeper.section<Record<string, unknown>>(
+interface Written {
+  readonly value: unknown;
+  /** Later writes of one author have greater ones. */
+  readonly seq: number;
+}
+
+type SentEntry = RecordEntry & Written;
+
+function createRecords(host: FakeHost, keeper: Keeper, tell: (entries: readonly SentEntry[]) => void) {
+  const own = keeper.section<Record<string, Written>>(
     'records',
-    (data) => data as Record<string, unknown>,
+    (data) => data as Record<string, Written>,
     {},
   );
-  const known = new Map<PeerId, Map<string, unknown>>([[host.peer, new Map(Object.entries(own.get()))]]);
+  const known = new Map<PeerId, Map<string, Written>>([[host.peer, new Map(Object.entries(own.get()))]]);
   const watchers = new Set<{ prefix: string; handler: (entry: RecordEntry) => void }>();
+  let seq = Math.max(0, ...Object.values(own.get()).map((written) => written.seq));
 
-  function take(entry: RecordEntry): void {
-    const map = known.get(entry.author) ?? new Map<string, unknown>();
+  function take(entry: SentEntry): void {
+    const map = known.get(entry.author) ?? new Map<string, Written>();
     known.set(entry.author, map);
-    // Only what a peer says of itself ever changes; the rest may be withdrawn.
-    if (map.has(entry.key) && entry.key !== KEY.peer && entry.value !== undefined) return;
-    map.set(entry.key, entry.value);
+    if ((map.get(entry.key)?.seq ?? 0) >= entry.seq) return;
+    map.set(entry.key, { value: entry.value, seq: entry.seq });
     for (const { prefix, handler } of [...watchers]) {
       if (entry.key.startsWith(prefix)) handler(entry);
     }
   }
 
-  const all = () =>
-    [...known].flatMap(([author, map]) => [...map].map(([key, value]) => ({ author, key, value })));
+  const all = (): readonly SentEntry[] =>
+    [...known].flatMap(([author, map]) => [...map].map(([key, written]) => ({ author, key, ...written })));
   const records: Records = {
     put: (key, value) => records.putAll(new Map([[key, value]])),
     async putAll(changes) {
-      await own.set({ ...own.get(), ...Object.fromEntries(changes) });
-      const entries = [...changes].map(([key, value]) => ({ author: host.peer, key, value }));
+      const written = [...changes].map(([key, value]) => [key, { value, seq: ++seq }] as const);
+      await own.set({ ...own.get(), ...Object.fromEntries(written) });
+      const entries = written.map(([key, item]) => ({ author: host.peer, key, ...item }));
       for (const entry of entries) take(entry);
       tell(entries);
     },
-    get: (author, key) => known.get(author)?.get(key),
-    entries: (prefix) => all().filter(({ key }) => key.startsWith(prefix)),
+    get: (author, key) => known.get(author)?.get(key)?.value,
+    entries: (prefix) => all().filter(({ key, value }) => key.startsWith(prefix) && value !== undefined),
     watch(prefix, handler) {
       const watcher = { prefix, handler };
       watchers.add(watcher);
       return () => watchers.delete(watcher);
     },
   };
-  const hear = (entries: readonly RecordEntry[]) => {
+  const hear = (entries: readonly SentEntry[]) => {
     for (const entry of entries) if (entry.author !== host.peer) take(entry);
   };
   return { records, hear, all };

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
 import { parseIpv4, type Range } from '../../../src/core/address.ts';
-import { DEFAULT_NETWORK, type EndpointId, type PeerId } from '../../../src/core/ids.ts';
+import { DEFAULT_NETWORK, type EndpointId, type NetworkId, type PeerId } from '../../../src/core/ids.ts';
 import { subtract } from '../../../src/core/ranges.ts';
 import { checkHolders } from '../../../src/core/ring-check.ts';
+import { createNetworkBook } from '../../../src/mesh/networks/book.ts';
+import { createNetworks, type Networks } from '../../../src/mesh/networks.ts';
 import { KEY } from '../../../src/mesh/records.ts';
 import { type Allocation, createSpace, type Space } from '../../../src/mesh/space.ts';
+import { silentLog } from '../../hosts/log.ts';
 import { createFakeMesh, type FakeHost, type FakeMesh, MESH_RANGE } from './mesh-fakes.ts';
 
 /** Hosts with nothing but their address space, on a fake mesh. */
@@ -12,11 +15,18 @@ export interface SpaceWorld {
   readonly mesh: FakeMesh;
   host(name: string): FakeHost;
   space(name: string): Space;
+  networks(name: string): Networks;
   /** Starts the host, for the first time or again. */
   start(name: string): Promise<Space>;
   /** Brings a new host in through `by`, as joining does; `by` must be up. */
   join(name: string, by: string): Promise<void>;
-  allocate(name: string, endpoint: string, wanted?: string, timeout?: number): Promise<Allocation>;
+  allocate(
+    name: string,
+    endpoint: string,
+    wanted?: string,
+    timeout?: number,
+    network?: NetworkId,
+  ): Promise<Allocation>;
   release(name: string, endpoint: string): Promise<void>;
   /** Moves time in small steps, checking after each that no two hosts may use one address; hosts that crashed start again. */
   run(ms: number): Promise<void>;
@@ -34,6 +44,7 @@ export function createSpaceWorld(
   const { seed = 1, range = MESH_RANGE, restart = false } = options;
   const mesh = createFakeMesh('anna', seed);
   const spaces = new Map<string, Space>();
+  const made = new Map<string, Networks>();
   /** What was told to endpoints: holds for ever, in this test. */
   const told = new Map<string, string>();
   const downSince = new Map<string, number>();
@@ -42,18 +53,24 @@ export function createSpaceWorld(
     const host = mesh.host(name);
     spaces.delete(name);
     const life = await host.boot();
+    const common = { ...life, self: host.peer, range, log: silentLog, random: mesh.random };
+    const book = createNetworkBook({ ...common, creator: life.membership.creator });
     const space = createSpace({
-      ...life,
-      self: host.peer,
-      range,
+      ...common,
       crypto: mesh.crypto,
       identity: host.identity,
+      networks: book,
     });
+    const networks = createNetworks({ ...common, book, space });
     if (host.life !== life) return space;
     spaces.set(name, space);
+    made.set(name, networks);
     const tell = () => life.records.put(KEY.peer, { nickname: name, free: space.free() }).catch(() => {});
     space.watch(tell);
-    void space.start().then(tell);
+    void space
+      .start()
+      .then(() => networks.start())
+      .then(tell);
     await mesh.clock.settle();
     return space;
   }
@@ -109,6 +126,10 @@ export function createSpaceWorld(
     mesh,
     host: (name) => mesh.host(name),
     space,
+    networks(name) {
+      space(name);
+      return made.get(name) as Networks;
+    },
     start,
     check,
     async join(name, by) {
@@ -128,8 +149,8 @@ export function createSpaceWorld(
       const joined = await start(name);
       await world.settled(joined.adopt(structuredClone(entries)));
     },
-    async allocate(name, endpoint, wanted, timeout) {
-      const request = { endpoint: endpoint as EndpointId, network: DEFAULT_NETWORK };
+    async allocate(name, endpoint, wanted, timeout, network = DEFAULT_NETWORK) {
+      const request = { endpoint: endpoint as EndpointId, network };
       const allocation = await space(name).allocate({
         ...request,
         ...(wanted === undefined ? {} : { wanted }),

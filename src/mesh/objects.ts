@@ -1,0 +1,138 @@
+import { compareStamps, NO_STAMP, nextStamp, type Stamp } from '../core/hybrid-clock.ts';
+import type { PeerId } from '../core/ids.ts';
+import { isPeerText } from '../core/ring-entry.ts';
+import { compareVersions, latest, readVersion, type Version, writeVersion } from '../core/versioned.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Log } from '../ports/log.ts';
+import type { Keeper } from './keeper.ts';
+import type { RecordEntry, Records } from './records.ts';
+
+/** Replicated objects of one kind that every member may write: the last writer wins (core/versioned.ts). */
+export interface Objects<T> {
+  get(id: string): T | undefined;
+  /** Known to be removed, or never to come. */
+  isRemoved(id: string): boolean;
+  /** What it is, or what it was before it was removed, as far as that is known. */
+  last(id: string): T | undefined;
+  /** All that are there; the same map as long as nothing changes. */
+  all(): ReadonlyMap<string, T>;
+  /** A write later than every one that is known here. Resolves when it is on disk; only then is it seen and sent. */
+  put(id: string, value: T): Promise<void>;
+  remove(id: string): Promise<void>;
+  /** The stamp that a write of a new object would have. */
+  now(): Stamp;
+  /** Called after each change. Returns the way to stop. */
+  watch(handler: (id: string) => void): () => void;
+  close(): void;
+}
+
+export interface ObjectsParts<T> {
+  readonly records: Records;
+  readonly clock: Pick<Clock, 'wall'>;
+  readonly log: Log;
+  readonly keeper: Keeper;
+  /** Of the records' keys, with its slash: `network/`. */
+  readonly prefix: string;
+  /** Undefined for what is no T. */
+  readonly read: (value: unknown) => T | undefined;
+}
+
+export function createObjects<T>(parts: ObjectsParts<T>): Objects<T> {
+  const { records, clock, log, keeper, prefix, read } = parts;
+  const versions = new Map<string, Map<PeerId, Version<T>>>();
+  const winners = new Map<string, Version<T>>();
+  const watchers = new Set<(id: string) => void>();
+  /** Of own writes that may be on their way to disk: the next one is later still. */
+  const issued = new Map<string, Stamp>();
+  /**
+   * The winners, for a start that nobody else survived: records of others go to disk late, but whatever a part of this peer writes because
+   * of an object goes there together with it.
+   */
+  const saved = keeper.section<readonly RecordEntry[]>(`objects/${prefix}`, checkSaved, []);
+  let all: ReadonlyMap<string, T> | undefined;
+
+  function take({ author, key, value }: RecordEntry): boolean {
+    const id = key.slice(prefix.length);
+    const known = versions.get(id) ?? new Map<PeerId, Version<T>>();
+    const version = value === undefined ? undefined : readVersion(author, value, read);
+    if (value !== undefined && version === undefined)
+      log.warn('left out a malformed record', { author, key });
+    if (version === undefined) known.delete(author);
+    else if (isNews(version, known.get(author))) known.set(author, version);
+    if (known.size === 0) versions.delete(id);
+    else versions.set(id, known);
+    const before = winners.get(id);
+    const winner = latest(known.values());
+    if (winner === before) return false;
+    if (winner === undefined) winners.delete(id);
+    else winners.set(id, winner);
+    all = undefined;
+    return true;
+  }
+
+  function save(): void {
+    const entries = [...winners].map(([id, { author, at, removed, value = null }]) => {
+      return { author, key: prefix + id, value: { at, removed, value } };
+    });
+    saved.set(entries).catch(() => {});
+  }
+
+  async function write(id: string, removed: boolean, value: T | undefined): Promise<void> {
+    const seen = winners.get(id)?.at ?? NO_STAMP;
+    const own = issued.get(id) ?? NO_STAMP;
+    const later = compareStamps(seen, own) > 0 ? seen : own;
+    const record = writeVersion(clock.wall(), later, removed, value);
+    issued.set(id, record.at);
+    await records.put(prefix + id, record);
+  }
+
+  const last = (id: string) => winners.get(id)?.value;
+  const isRemoved = (id: string) => winners.get(id)?.removed === true;
+
+  for (const record of [...saved.get(), ...records.entries(prefix)]) take(record);
+  const stop = records.watch(prefix, (record) => {
+    if (!take(record)) return;
+    save();
+    for (const handler of [...watchers]) handler(record.key.slice(prefix.length));
+  });
+
+  return {
+    get: (id) => (isRemoved(id) ? undefined : last(id)),
+    isRemoved,
+    last,
+    all() {
+      all ??= new Map(
+        [...winners].flatMap(([id, { removed, value }]) =>
+          removed || value === undefined ? [] : [[id, value] as const],
+        ),
+      );
+      return all;
+    },
+    put: (id, value) => write(id, false, value),
+    remove: (id) => write(id, true, last(id)),
+    now: () => nextStamp(clock.wall(), NO_STAMP),
+    watch(handler) {
+      watchers.add(handler);
+      return () => watchers.delete(handler);
+    },
+    close() {
+      stop();
+      watchers.clear();
+    },
+  };
+}
+
+/** What was saved may be younger than what the author's record says after a start: others' records are saved late. */
+function isNews(version: Version<unknown>, known: Version<unknown> | undefined): boolean {
+  return known === undefined || compareVersions(version, known) >= 0;
+}
+
+/** Values are checked as those of records are. */
+function checkSaved(data: unknown): readonly RecordEntry[] {
+  if (!Array.isArray(data)) throw new TypeError('the objects are not a list');
+  return data.map((item: unknown) => {
+    const { author, key, value } = (item ?? {}) as { readonly [K in keyof RecordEntry]?: unknown };
+    if (!isPeerText(author) || typeof key !== 'string') throw new TypeError('an object has no author or key');
+    return { author, key, value };
+  });
+}
