@@ -123,9 +123,12 @@ OpenError UdpSocket::make(Fd& out, bool shared, int sendBytes, int& queueBytes) 
   return {};
 }
 
-/// The kernel takes the rule only once the port has several sockets.
+/// The kernel takes the rule only once the port has several sockets. Whether to join datagrams it asks any of them, so all must say yes.
 void UdpSocket::openSidings(unsigned sockets) {
-  while (sidings_ < kMaxSidings && !make(others_[sidings_], true, kSidingBufferBytes, queueBytes_[1 + sidings_])) ++sidings_;
+  while (sidings_ < kMaxSidings && !make(others_[sidings_], true, kSidingBufferBytes, queueBytes_[1 + sidings_])) {
+    if (coalescing_) set(others_[sidings_].get(), IPPROTO_UDP, UDP_GRO, 1);
+    ++sidings_;
+  }
   if (sidings_ == 0 || steer(fd_.get(), sockets)) return;
   for (Fd& other : others_) other = Fd();
   sidings_ = 0;

@@ -31,6 +31,18 @@ describe('datapath: real paths', { skip: missing() ?? false }, () => {
         assert.match(ping(one, two, 1420 - 27), /message too long|Message too long/);
       });
 
+  test('datagrams that a wire carries one by one are joined again where the device can, and taken as few', async () => {
+    const [one, two, { router }] = await open(2);
+    // A virtual device joins only what comes from one that does not segment.
+    for (const [where, device] of [[one.namespace, 'u0'] as const, [router, 'h2'] as const])
+      inside(where, 'ethtool', '-K', device, 'tso', 'off', 'gso', 'off', 'tx-udp-segmentation', 'off');
+    inside(two.namespace, 'ethtool', '-K', 'u0', 'gro', 'on');
+    assert.equal(await transfer(one, two, 4 * MEGABYTE), 4 * MEGABYTE);
+    const packets = Number(two.datapath.counters().total.receivedPackets);
+    const taken = snmp(two, 'snmp', 'Udp:', 'InDatagrams');
+    assert.ok(taken < packets / 3, `${packets} packets in ${taken} messages`);
+  });
+
   test('congestion that a router marks reaches the receiver, and only where both ends know ECN', async () => {
     const [one, two, { router }] = await open(2);
     for (const { namespace } of [one, two]) sysctl(namespace, 'net.ipv4.tcp_ecn=1');
@@ -86,10 +98,13 @@ function ping(from: PathHost, to: PathHost, size: number): string {
 }
 
 /** Packets with CE that a host's stack has taken in. */
-function congestionSeen(host: PathHost): number {
-  const [names, values] = inside(host.namespace, 'cat', '/proc/net/netstat')
+const congestionSeen = (host: PathHost): number => snmp(host, 'netstat', 'IpExt:', 'InCEPkts');
+
+/** A counter of a host's stack: of /proc/net/`file`, the one called `name` in the lines that begin with `part`. */
+function snmp(host: PathHost, file: string, part: string, name: string): number {
+  const [names, values] = inside(host.namespace, 'cat', `/proc/net/${file}`)
     .split('\n')
-    .filter((line) => line.startsWith('IpExt:'))
+    .filter((line) => line.startsWith(part))
     .map((line) => line.split(' '));
-  return Number(values?.[names?.indexOf('InCEPkts') ?? -1]);
+  return Number(values?.[names?.indexOf(name) ?? -1]);
 }
