@@ -9,6 +9,8 @@
         "src/endpoint.cc",
         "src/ipsec_mb.cc",
         "src/joiner.cc",
+        "src/namespace_socket.cc",
+        "src/namespace_socket_binding.cc",
         "src/receive_loop.cc",
         "src/send_loop.cc",
         "src/tables.cc",

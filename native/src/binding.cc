@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "datapath.h"
+#include "namespace_socket_binding.h"
 
 namespace tuntap {
 
@@ -311,6 +312,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   Napi::Array reasons = Napi::Array::New(env);
   for (uint32_t i = 0; i < kDropReasons; ++i) reasons.Set(i, Napi::String::New(env, kDropNames[i]));
   exports.Set("dropReasons", reasons);
+  exportNamespaceSocket(env, exports);
   return exports;
 }
 
