@@ -1,0 +1,82 @@
+import { RESOLVER } from '../ports/name-sockets.ts';
+import type { Namespace } from './namespace.ts';
+
+/**
+ * The table `ip weft-dns` inside a sandbox. It leads what is asked of RESOLVER to our sockets, before Docker's own rules for that address
+ * (hook output, priority -100), which then see nothing of it.
+ *
+ * Only while our process works: the redirect holds for as long as the set `alive` has an element, and the only thing that puts one there is a
+ * datagram out of our socket (`beat`). When the process is killed, or hangs, the element runs out and Docker's resolver is asked
+ * as if Weft had never been there. Without that, a container would have no names at all until the daemon is back.
+ *
+ * The chain `flood` is for the daemon: one thread answers for all containers, and what one of them may ask is bounded before it gets there.
+ */
+
+/** Seconds without a beat until Docker's resolver is asked again. */
+export const ALIVE_SECONDS = 15;
+/** What a sandbox may ask: datagrams, and new TCP connections, a second. */
+const MOST_DATAGRAMS = 1_000;
+const MOST_CONNECTIONS = 50;
+
+export async function raiseRedirect(inside: Namespace, port: number): Promise<void> {
+  const resolver = RESOLVER.address;
+  // Adding what is there already changes nothing, so that there is something to delete in any case.
+  const text = `
+add table ip weft-dns
+delete table ip weft-dns
+table ip weft-dns {
+  set alive { type ipv4_addr; size 2; flags dynamic,timeout; timeout ${ALIVE_SECONDS}s; }
+  chain beat {
+    type filter hook output priority -120; policy accept;
+    ip saddr 127.0.0.1 ip daddr ${resolver} udp sport ${port} udp dport ${RESOLVER.port} update @alive { ip daddr timeout ${ALIVE_SECONDS}s }
+  }
+  chain ask {
+    type nat hook output priority -110; policy accept;
+    ip daddr ${resolver} ip daddr @alive udp dport ${RESOLVER.port} dnat to 127.0.0.1:${port}
+    ip daddr ${resolver} ip daddr @alive tcp dport ${RESOLVER.port} dnat to 127.0.0.1:${port}
+  }
+  chain flood {
+    type filter hook input priority filter; policy accept;
+    ip daddr 127.0.0.1 udp dport ${port} limit rate over ${MOST_DATAGRAMS}/second burst ${MOST_DATAGRAMS} packets counter drop
+    ip daddr 127.0.0.1 tcp dport ${port} tcp flags & (syn | ack) == syn limit rate over ${MOST_CONNECTIONS}/second burst ${MOST_CONNECTIONS} packets counter drop
+  }
+}
+`;
+  await inside.run(['nft', '-f', '-'], text);
+}
+
+export async function removeRedirect(inside: Namespace): Promise<void> {
+  await inside.run(['nft', '-f', '-'], 'add table ip weft-dns\ndelete table ip weft-dns\n');
+}
+
+/** Ports on which somebody else listens on RESOLVER's address inside; undefined: nobody does. */
+export interface Elsewhere {
+  readonly udp: number | undefined;
+  readonly tcp: number | undefined;
+}
+
+/**
+ * Docker's resolver listens on RESOLVER's address and ports of its own choice. They are read from the kernel's list of sockets
+ * (proc_net_tcp.txt of the kernel's documentation), not from Docker's rules: their form differs between versions and firewalls.
+ */
+export async function findResolver(inside: Namespace): Promise<Elsewhere> {
+  const [udp = '', tcp = ''] = (await inside.run(['cat', '/proc/self/net/udp', '/proc/self/net/tcp'])).split(
+    /^(?=\s*sl\b)/m,
+  );
+  return { udp: portIn(udp, UNCONNECTED), tcp: portIn(tcp, LISTENING) };
+}
+
+/** States of sockets as the kernel's list has them. */
+const UNCONNECTED = '07';
+const LISTENING = '0A';
+/** 127.0.0.11 in the order of bytes of a little-endian machine; every platform of Weft is one. */
+const RESOLVER_HEX = '0B00007F';
+
+function portIn(list: string, state: string): number | undefined {
+  for (const line of list.split('\n')) {
+    const [, local = '', , found] = line.trim().split(/\s+/);
+    const [address, port = ''] = local.split(':');
+    if (address === RESOLVER_HEX && found === state) return Number.parseInt(port, 16);
+  }
+  return undefined;
+}
