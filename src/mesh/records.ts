@@ -41,6 +41,8 @@ export const KEY = {
   network: 'network/',
   /** `uses`: ids of the networks, other than `weft`, in which the author has addresses in use. */
   uses: 'uses',
+  /** `name/<endpoint id>`: names of an endpoint of the author, see names.ts. */
+  name: 'name/',
 } as const;
 
 /** What a peer says of itself. */
