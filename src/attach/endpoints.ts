@@ -28,6 +28,8 @@ export interface Endpoints {
   hide(): Promise<readonly Endpoint[]>;
   /** What is attached and exposed, in the order in which it came. */
   list(): readonly Endpoint[];
+  /** Called after each change of `list`. Returns the way to stop. */
+  watch(handler: () => void): () => void;
   /** Makes the machine and the stored endpoints agree: see reconcile.ts. */
   reconcile(): Promise<Reconciled>;
   /** Reconciles now and every RECONCILE_INTERVAL. The host is prepared before. */
@@ -56,7 +58,10 @@ export const RECONCILE_INTERVAL = 30_000;
 
 export function createEndpoints(parts: EndpointsParts): Endpoints {
   const { host, keeper, clock, random, log } = parts;
-  const records = createRecords(keeper);
+  const handlers = new Set<() => void>();
+  const records = createRecords(keeper, () => {
+    for (const handler of [...handlers]) handler();
+  });
   const locks = createLocks();
   const steps = createSteps(parts, records);
   const exposure = createExposure(parts, records, steps, locks);
@@ -185,6 +190,10 @@ export function createEndpoints(parts: EndpointsParts): Endpoints {
         .all()
         .filter(({ phase }) => phase === 'attached')
         .map(steps.describe),
+    watch(handler) {
+      handlers.add(handler);
+      return () => handlers.delete(handler);
+    },
     reconcile,
     async start() {
       const result = await reconcile();

@@ -45,8 +45,14 @@ export interface EndpointRecords {
   remove(id: EndpointId): Promise<void>;
 }
 
-export function createRecords(keeper: Sections): EndpointRecords {
+/** `changed` is called when a change is in memory. */
+export function createRecords(keeper: Sections, changed: () => void): EndpointRecords {
   const section: Section<readonly EndpointRecord[]> = keeper.section('endpoints', checkRecords, []);
+  const set = (records: readonly EndpointRecord[]) => {
+    const saved = section.set(records);
+    changed();
+    return saved;
+  };
   return {
     all: () => section.get(),
     get: (id) => section.get().find((record) => record.id === id),
@@ -54,9 +60,9 @@ export function createRecords(keeper: Sections): EndpointRecords {
       const records = [...section.get()];
       const place = records.findIndex(({ id }) => id === record.id);
       records.splice(place === -1 ? records.length : place, 1, record);
-      return section.set(records);
+      return set(records);
     },
-    remove: (id) => section.set(section.get().filter((record) => record.id !== id)),
+    remove: (id) => set(section.get().filter((record) => record.id !== id)),
   };
 }
 

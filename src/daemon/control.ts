@@ -29,8 +29,18 @@ export function createControl(parts: StatusParts): Control {
       const { id, token } = await mesh.invites.issue({ ttl: ttl * 1_000, uses });
       return { id, token, ttl, uses, addresses: reach().control };
     },
-    attach: async (request) => running().endpoints.attach(request),
-    detach: async ({ endpoint }) => running().endpoints.detach(endpoint),
+    async attach(request) {
+      const { endpoints, names } = running();
+      const endpoint = await endpoints.attach(request);
+      await names.settle(endpoint.id);
+      return endpoint;
+    },
+    async detach({ endpoint }) {
+      const { endpoints, names } = running();
+      const detached = await endpoints.detach(endpoint);
+      await names.settle();
+      return detached;
+    },
     expose: async (request) => running().endpoints.expose(request),
     hide: async () => running().endpoints.hide(),
     down: () => runner.down(),

@@ -16,6 +16,7 @@ import type { Datapath } from '../ports/datapath.ts';
 import { type Host, HostError } from '../ports/host.ts';
 import type { Log } from '../ports/log.ts';
 import type { Random } from '../ports/random.ts';
+import { createNameParts, type NameParts } from './names.ts';
 import { openHost } from './open-host.ts';
 import type { Config } from './options.ts';
 import { soleNetwork } from './sole-network.ts';
@@ -26,6 +27,7 @@ export interface Network {
   readonly mesh: Mesh;
   readonly endpoints: Endpoints;
   readonly docker: DockerDoor;
+  readonly names: NameParts;
   readonly datapath: Datapath;
   /** CIDR of the mesh. */
   readonly range: string;
@@ -126,10 +128,12 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
   const { device } = config;
   const others = docker.owns;
   const endpoints = createEndpoints({ space, host, keeper, clock, random, log, device, mtu, others });
+  const names = createNameParts({ clock, random, log, mesh, endpoints, docker });
   try {
     progress('looking after what is attached');
     await endpoints.start();
     await docker.start();
+    await names.settle();
   } catch (error) {
     await mesh.close();
     throw error;
@@ -146,6 +150,7 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     mesh,
     endpoints,
     docker,
+    names,
     datapath: datapath as Datapath,
     range: cidr,
     mtu,
@@ -153,6 +158,7 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     failure: () => failure,
     async close() {
       stopLooking();
+      await names.stop();
       await Promise.all([endpoints.stop(), docker.stop()]);
       await mesh.close();
     },

@@ -24,7 +24,7 @@ async function read(content: unknown): Promise<readonly EndpointRecord[] | Keepe
   const first = await openKeeper({ store });
   await first.section('endpoints', (data) => data, null as unknown).set(content);
   try {
-    return createRecords(await openKeeper({ store })).all();
+    return createRecords(await openKeeper({ store }), () => {}).all();
   } catch (error) {
     assert.ok(error instanceof KeeperError && error.code === 'bad-section', String(error));
     return error;
