@@ -30,7 +30,7 @@ export interface AttachRequest {
   readonly interface?: string;
   /** What to call the endpoint; unique on this host. */
   readonly name?: string;
-  /** Absent: `weft`. */
+  /** Name or id; absent: `weft`. */
   readonly network?: string;
   /** Chosen by the caller; absent: a random one. */
   readonly id?: string;
@@ -39,11 +39,13 @@ export interface AttachRequest {
 export interface ExposeRequest {
   /** Wanted IPv4 address without prefix. */
   readonly ip?: string;
+  /** Name or id; absent: `weft`. */
   readonly network?: string;
 }
 
 export type EndpointErrorCode =
   | 'bad-request'
+  | 'unknown-network'
   | 'unknown-endpoint'
   | 'ambiguous-endpoint'
   | 'name-taken'

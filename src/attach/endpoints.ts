@@ -1,5 +1,5 @@
 import { quote } from '../core/address.ts';
-import type { EndpointId } from '../core/ids.ts';
+import type { EndpointId, NetworkId } from '../core/ids.ts';
 import { createLocks } from '../core/locks.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Host, Sandbox } from '../ports/host.ts';
@@ -7,7 +7,7 @@ import type { Log } from '../ports/log.ts';
 import type { Random } from '../ports/random.ts';
 import { type AttachRequest, type Endpoint, EndpointError, type ExposeRequest } from './endpoint.ts';
 import { createExposure } from './exposure.ts';
-import type { Addresses, Sections } from './parts.ts';
+import type { Addresses, NetworkNames, Sections } from './parts.ts';
 import { type Reconciled, reconcileEndpoints } from './reconcile.ts';
 import { createRecords, type EndpointRecord } from './records.ts';
 import { checkRequest, networkOf, randomId, resolve } from './requests.ts';
@@ -40,6 +40,7 @@ export interface Endpoints {
 
 export interface EndpointsParts {
   readonly space: Addresses;
+  readonly networks: NetworkNames;
   readonly host: Host;
   readonly keeper: Sections;
   readonly clock: Clock;
@@ -52,6 +53,8 @@ export interface EndpointsParts {
   /** Whether somebody else looks after the link of an endpoint that is not on record here. */
   readonly others: (endpoint: EndpointId) => boolean;
 }
+
+type PlacedRequest = AttachRequest & { readonly network: NetworkId };
 
 /** Sandboxes that end without a word keep their address no longer than this, in milliseconds. */
 export const RECONCILE_INTERVAL = 30_000;
@@ -71,9 +74,10 @@ export function createEndpoints(parts: EndpointsParts): Endpoints {
 
   async function attach(request: AttachRequest): Promise<Endpoint> {
     checkRequest(request);
+    const network = networkOf(request.network, parts.networks);
     const sandbox = await host.locate(request.sandbox);
     await forgetDead(request.id, sandbox);
-    return locks(sandbox.namespace, () => attachTo(sandbox, request));
+    return locks(sandbox.namespace, () => attachTo(sandbox, { ...request, network }));
   }
 
   /** A container that starts again may bring its id into a new sandbox before anybody noticed the end of the old one. */
@@ -87,7 +91,7 @@ export function createEndpoints(parts: EndpointsParts): Endpoints {
     });
   }
 
-  async function attachTo(sandbox: Sandbox, request: AttachRequest): Promise<Endpoint> {
+  async function attachTo(sandbox: Sandbox, request: PlacedRequest): Promise<Endpoint> {
     const there = await present(sandbox);
     const old = match(there, request);
     const record =
@@ -119,12 +123,12 @@ export function createEndpoints(parts: EndpointsParts): Endpoints {
     return found;
   }
 
-  function newRecord(sandbox: Sandbox, request: AttachRequest): EndpointRecord {
+  function newRecord(sandbox: Sandbox, request: PlacedRequest): EndpointRecord {
     return {
       id: (request.id as EndpointId | undefined) ?? randomId(random),
       kind: 'sandbox',
       phase: 'attaching',
-      network: networkOf(request.network),
+      network: request.network,
       name: request.name ?? null,
       sandbox: { given: request.sandbox, ...sandbox },
       address: null,
@@ -210,8 +214,8 @@ export function createEndpoints(parts: EndpointsParts): Endpoints {
 }
 
 /** The endpoint of a sandbox that a request asks for again; an error where it asks for something that the sandbox has in another way. */
-function match(there: readonly EndpointRecord[], request: AttachRequest): EndpointRecord | undefined {
-  const network = networkOf(request.network);
+function match(there: readonly EndpointRecord[], request: PlacedRequest): EndpointRecord | undefined {
+  const { network } = request;
   const byId = there.find(({ id }) => id === request.id);
   const byLink = there.find(({ link }) => link !== null && link.interface === request.interface);
   const alike = there.find((record) => record.network === network);

@@ -17,7 +17,7 @@ export interface Exposure {
 const HOST = 'host';
 
 export function createExposure(
-  { host, random, log }: EndpointsParts,
+  { host, networks, random, log }: EndpointsParts,
   records: EndpointRecords,
   steps: Steps,
   locks: Locks,
@@ -30,7 +30,7 @@ export function createExposure(
   }
 
   async function expose({ ip, network: name }: ExposeRequest): Promise<Endpoint> {
-    const network = networkOf(name);
+    const network = networkOf(name, networks);
     const old = own().find(
       (record) =>
         record.phase === 'attached' &&

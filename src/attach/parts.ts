@@ -2,7 +2,7 @@ import type { EndpointId, NetworkId } from '../core/ids.ts';
 
 export type { Section, Sections } from '../ports/sections.ts';
 
-/** What attaching needs of the rest of the daemon, beyond the ports: the mesh's Space and Keeper have this form. */
+/** What attaching needs of the rest of the daemon, beyond the ports: the mesh's Space, Networks and Keeper have this form. */
 
 export interface Addresses {
   /**
@@ -16,6 +16,11 @@ export interface Addresses {
   }): Promise<AllocatedAddress>;
   /** Gives the endpoint's addresses back; fine when it has none. On disk when it resolves. */
   release(endpoint: EndpointId): Promise<void>;
+}
+
+export interface NetworkNames {
+  /** By id or name. */
+  get(idOrName: string): { readonly id: NetworkId } | undefined;
 }
 
 export interface AllocatedAddress {

@@ -3,15 +3,15 @@ import { DEFAULT_NETWORK, type EndpointId, type NetworkId } from '../core/ids.ts
 import { ENDPOINT_ID, INTERFACE_NAME, RESERVED_INTERFACES } from '../ports/host.ts';
 import type { Random } from '../ports/random.ts';
 import { type AttachRequest, EndpointError } from './endpoint.ts';
+import type { NetworkNames } from './parts.ts';
 import type { EndpointRecord } from './records.ts';
 
-/** Names of endpoints become host names, those of networks parts of paths and of rules. */
+/** Names of endpoints become host names. */
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/;
 
 /** Checked here as well as at the API, because names come from Docker and CNI too. */
 export function checkRequest(request: AttachRequest): void {
   const { id, name, interface: link } = request;
-  networkOf(request.network);
   if (id !== undefined && !ENDPOINT_ID.test(id)) throw bad(id, 'the id of an endpoint');
   if (name !== undefined && !NAME.test(name)) throw bad(name, 'the name of an endpoint');
   if (link !== undefined && (!INTERFACE_NAME.test(link) || RESERVED_INTERFACES.includes(link))) {
@@ -19,10 +19,11 @@ export function checkRequest(request: AttachRequest): void {
   }
 }
 
-export function networkOf(name: string | undefined): NetworkId {
-  if (name === undefined) return DEFAULT_NETWORK;
-  if (!NAME.test(name)) throw bad(name, 'the name of a network');
-  return name as NetworkId;
+/** The network that a request means by its name or id. */
+export function networkOf(text: string | undefined, networks: NetworkNames): NetworkId {
+  const network = networks.get(text ?? DEFAULT_NETWORK);
+  if (network !== undefined) return network.id;
+  throw new EndpointError('unknown-network', `there is no network ${quote(text ?? DEFAULT_NETWORK)}`);
 }
 
 function bad(text: string, what: string): EndpointError {

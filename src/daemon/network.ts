@@ -19,7 +19,6 @@ import type { Random } from '../ports/random.ts';
 import { createNameParts, type NameParts } from './names.ts';
 import { openHost } from './open-host.ts';
 import type { Config } from './options.ts';
-import { soleNetwork } from './sole-network.ts';
 import { readVersion } from './version.ts';
 
 /** A member at work on this machine: the mesh, the device with its packet path, and what is attached. */
@@ -122,12 +121,22 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
       aes: hasAesInstructions(),
     },
   });
-  const { space } = mesh;
-  const networks = soleNetwork(cidr);
+  const { space, networks } = mesh;
   const docker = createDockerDoor({ networks, space, host, keeper, clock, random, log, mtu });
   const { device } = config;
   const others = docker.owns;
-  const endpoints = createEndpoints({ space, host, keeper, clock, random, log, device, mtu, others });
+  const endpoints = createEndpoints({
+    space,
+    networks,
+    host,
+    keeper,
+    clock,
+    random,
+    log,
+    device,
+    mtu,
+    others,
+  });
   const names = createNameParts({ clock, random, log, mesh, endpoints, docker });
   try {
     progress('looking after what is attached');

@@ -167,7 +167,53 @@ export const TABLE = {
     title: 'No peer gave addresses in time',
     remedy: 'see `weft peers` and `weft status ipam`, and try again',
   },
-  'unknown-network': { status: 404, title: 'There is no such network', remedy: 'leave it out to use `weft`' },
+
+  // Networks.
+  'unknown-network': {
+    status: 404,
+    title: 'There is no such network',
+    remedy: 'see `weft network ls`; without a network, `weft` is used',
+  },
+  'bad-network': {
+    status: 400,
+    title: 'This cannot be a network',
+    remedy: 'correct it; `weft network create --help` shows examples',
+  },
+  'subnet-outside': {
+    status: 400,
+    title: 'The subnet is not in the range of the mesh',
+    remedy: 'choose one inside the range that `weft status` shows, or leave it out',
+  },
+  'subnet-taken': {
+    status: 409,
+    title: 'Another network has addresses of the subnet',
+    remedy: 'choose another subnet, or leave it out; `weft network ls` shows those that there are',
+  },
+  'subnet-in-use': {
+    status: 409,
+    title: 'Addresses of the subnet are in use',
+    remedy: 'detach what uses them (`weft ps` on the hosts named), choose another subnet, or leave it out',
+  },
+  'subnet-unreachable': {
+    status: 503,
+    title: 'A peer that owns addresses of the subnet cannot be reached',
+    remedy: 'see `weft peers`; choose another subnet, leave it out, or wait for the peer',
+  },
+  'network-name-taken': {
+    status: 409,
+    title: 'Another network has this name',
+    remedy: 'choose another one; `weft network ls` shows those that there are',
+  },
+  'network-in-use': {
+    status: 409,
+    title: 'The network has endpoints',
+    remedy: 'detach them first: `weft ps` on the hosts named shows them',
+  },
+  'network-permanent': {
+    status: 409,
+    title: 'The network `weft` is always there, as it is',
+    remedy: 'make another one with `weft network create NAME`',
+  },
 
   // Endpoints.
   'unknown-endpoint': { status: 404, title: 'There is no such endpoint here', remedy: 'see `weft ps`' },

@@ -1,6 +1,7 @@
 import type { Range } from '../core/address.ts';
 import { toHex } from '../core/bytes.ts';
 import { DEFAULT_NETWORK, type NetworkId, type PeerId } from '../core/ids.ts';
+import type { NetworkObject } from '../core/network.ts';
 import { overlaps } from '../core/ranges.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
@@ -13,7 +14,7 @@ import { NetworkError } from './networks/errors.ts';
 import { createMaker } from './networks/maker.ts';
 import { createRemover } from './networks/remover.ts';
 import { createUpkeep } from './networks/upkeep.ts';
-import { checkName, readWish, type Wish } from './networks/wish.ts';
+import { checkName, readChange, readWish, type Wish } from './networks/wish.ts';
 import type { Records } from './records.ts';
 import type { Space } from './space.ts';
 
@@ -31,6 +32,8 @@ export interface Networks {
    */
   create(request: CreateNetwork): Promise<NetworkInfo>;
   rename(id: NetworkId, name: string): Promise<NetworkInfo>;
+  /** For a door that is told of it only after `create`. Addresses in use stay in use. */
+  change(id: NetworkId, change: NetworkChange): Promise<NetworkInfo>;
   /** Its addresses go back to `weft`. Rejects with NetworkError `network-in-use` that says where, or `unknown-network`. */
   remove(id: NetworkId): Promise<void>;
   /** Called after each change of `list`. Returns the way to stop. */
@@ -75,6 +78,12 @@ export interface CreateNetwork {
   readonly reserved?: readonly string[];
   readonly ipRange?: string;
   readonly options?: Readonly<Record<string, string>>;
+}
+
+export interface NetworkChange {
+  readonly internal?: boolean;
+  readonly gateway?: string;
+  readonly reserved?: readonly string[];
 }
 
 export interface NetworkFault {
@@ -160,14 +169,30 @@ export function createNetworks(parts: NetworksParts): Networks {
   }
 
   async function rename(id: NetworkId, name: string): Promise<NetworkInfo> {
-    if (id === DEFAULT_NETWORK) {
-      throw new NetworkError('network-permanent', 'the network weft keeps its name');
-    }
-    const { name: current } = infoOf(id);
-    if (current === name) return infoOf(id);
+    if (infoOf(id).name === name) return infoOf(id);
+    const object = made(id);
     checkNameFree(checkName(name), id);
+    await book.objects.put(id, { ...object, name });
+    return infoOf(id);
+  }
+
+  function made(id: NetworkId): NetworkObject {
+    if (id === DEFAULT_NETWORK) {
+      throw new NetworkError('network-permanent', 'the network weft stays as it is');
+    }
     const object = book.table().networks.get(id);
-    if (object !== undefined) await book.objects.put(id, { ...object, name });
+    if (object !== undefined) return object;
+    throw new NetworkError('unknown-network', `there is no network ${id}`);
+  }
+
+  async function change(id: NetworkId, request: NetworkChange): Promise<NetworkInfo> {
+    const object = made(id);
+    const {
+      gateway = object.gateway,
+      reserved = object.reserved,
+      internal = object.internal,
+    } = readChange(request, object);
+    await book.objects.put(id, { ...object, gateway, reserved, internal });
     return infoOf(id);
   }
 
@@ -201,6 +226,7 @@ export function createNetworks(parts: NetworksParts): Networks {
     get: book.get,
     create,
     rename,
+    change,
     remove,
     watch: (listener) => book.objects.watch(listener),
     isolated,

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { createEndpoints, type Endpoints } from '../../src/attach/endpoints.ts';
 import type { Addresses } from '../../src/attach/parts.ts';
+import { DEFAULT_NETWORK } from '../../src/core/ids.ts';
 import { createLinuxHost } from '../../src/host/linux.ts';
 import { openKeeper } from '../../src/mesh/keeper.ts';
 import { createVirtualClock } from '../../src/ports/memory/clock.ts';
@@ -40,6 +41,7 @@ describe('attaching to a real host', { skip: needsRoot }, () => {
       await host.prepare({ device: 'weft0', range: '10.32.0.0/12', mtu: 1400 });
       return createEndpoints({
         space,
+        networks: { get: () => ({ id: DEFAULT_NETWORK }) },
         host,
         keeper: await openKeeper({ store }),
         clock: createVirtualClock(),

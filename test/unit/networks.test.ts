@@ -189,6 +189,19 @@ test('a request for the subnet of a network that is there means that network', a
   assert.equal(world.networks('anna').list().length, 2);
 });
 
+test('gateway and reserved addresses that are told of later are set aside from then on', async () => {
+  const world = await threeHosts();
+  const { id } = await create(world, 'anna', { name: null, subnet: '10.32.5.0/29' });
+  const change = { internal: true, gateway: '10.32.5.1', reserved: ['10.32.5.2', '10.32.5.3'] };
+  const changed = await world.settled(world.networks('anna').change(id, change));
+  assert.deepEqual({ ...changed, ...change }, changed);
+  assert.equal((await allocate(world, 'anna', 'e', id)).address, '10.32.5.4');
+  const wrong = { gateway: '10.32.6.1' };
+  assert.equal((await refusal(world.networks('anna').change(id, wrong))).code, 'bad-network');
+  const weft = 'weft' as NetworkId;
+  assert.equal((await refusal(world.networks('anna').change(weft, change))).code, 'network-permanent');
+});
+
 test('a network in use is not removed, here or elsewhere; when it is free its addresses go back', async () => {
   const world = await threeHosts();
   const { id } = await create(world, 'anna', 'web');

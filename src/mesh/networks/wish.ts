@@ -8,7 +8,7 @@ import {
   type NetworkObject,
 } from '../../core/network.ts';
 import { includes } from '../../core/ranges.ts';
-import type { CreateNetwork } from '../networks.ts';
+import type { CreateNetwork, NetworkChange } from '../networks.ts';
 import { cidrOf } from './book.ts';
 import { NetworkError } from './errors.ts';
 
@@ -23,9 +23,7 @@ export function readWish(request: CreateNetwork, range: Range): Wish {
   const subnet = request.subnet === undefined ? undefined : readSubnet(request.subnet, range);
   const inside = (text: string, what: string) => readInside(text, what, subnet);
   const { gateway, reserved = [], ipRange, options = {} } = request;
-  if (reserved.length > NETWORK_LIMITS.reserved) {
-    throw bad(`a network has at most ${NETWORK_LIMITS.reserved} reserved addresses`);
-  }
+  checkCount(reserved);
   return {
     name: request.name === null ? null : checkName(request.name),
     subnet,
@@ -35,6 +33,27 @@ export function readWish(request: CreateNetwork, range: Range): Wish {
     automatic: ipRange === undefined ? null : readPart(ipRange, subnet),
     options: checkOptions(options),
   };
+}
+
+/** Throws NetworkError `bad-network`. */
+export function readChange(
+  { internal, gateway, reserved = [] }: NetworkChange,
+  subnet: Range,
+): Partial<Pick<NetworkObject, 'internal' | 'gateway' | 'reserved'>> {
+  checkCount(reserved);
+  return {
+    ...(internal === undefined ? {} : { internal }),
+    ...(gateway === undefined ? {} : { gateway: readInside(gateway, 'gateway', subnet) }),
+    ...(reserved.length === 0
+      ? {}
+      : { reserved: reserved.map((text) => readInside(text, 'reserved address', subnet)) }),
+  };
+}
+
+function checkCount(reserved: readonly string[]): void {
+  if (reserved.length > NETWORK_LIMITS.reserved) {
+    throw bad(`a network has at most ${NETWORK_LIMITS.reserved} reserved addresses`);
+  }
 }
 
 export function checkName(name: string): string {

@@ -1,6 +1,7 @@
 import { createEndpoints, type Endpoints } from '../../../src/attach/endpoints.ts';
 import type { Addresses } from '../../../src/attach/parts.ts';
 import { formatIpv4, parseIpv4 } from '../../../src/core/address.ts';
+import type { NetworkId } from '../../../src/core/ids.ts';
 import { openKeeper } from '../../../src/mesh/keeper.ts';
 import { SpaceError } from '../../../src/mesh/space.ts';
 import type { Host } from '../../../src/ports/host.ts';
@@ -66,6 +67,10 @@ export function createFault(kind: Fault['kind'], at: number): Fault {
   return { kind, at, guard, arm, crashed: crashed.promise, hit: () => count >= at };
 }
 
+const NETWORKS = {
+  get: (text: string) => (['weft', 'other'].includes(text) ? { id: text as NetworkId } : undefined),
+};
+
 export function createWorld(): World {
   const machine = createMemoryMachine();
   const clock = createVirtualClock();
@@ -98,6 +103,7 @@ export function createWorld(): World {
       const guard = fault?.guard ?? ((call) => call());
       const store = { read: () => disk.read(), write: (bytes: Uint8Array) => guard(() => disk.write(bytes)) };
       const parts = {
+        networks: NETWORKS,
         space: guarded(space, ['allocate', 'release'], guard),
         host: guarded(
           createMemoryHost(machine),
