@@ -1,6 +1,8 @@
 import { equalBytes } from './bytes.ts';
 import type { PeerId } from './ids.ts';
-import { readU48, type VerifiedDelta } from './wire/delta.ts';
+import { type Author, holds, isNewer, SUM_RANGE, seqOf } from './replica/author.ts';
+import { createPool, type Pool } from './replica/pool.ts';
+import type { SignedDelta, VerifiedDelta } from './wire/delta.ts';
 import { type Comparison, compareVectors, createVector, type VectorPart, wantedFrom } from './wire/vector.ts';
 
 /**
@@ -29,6 +31,8 @@ export interface Replica {
   entries(prefix: string): Iterable<Entry>;
   /** The delta with this signature, if it is held, which it is until all its keys are overwritten. Cheap: most of what arrives is known. */
   held(signature: Uint8Array): VerifiedDelta | undefined;
+  /** A delta of exactly these bytes that this process has checked before, whether or not it is held. */
+  known(signed: SignedDelta): VerifiedDelta | undefined;
   /** The deltas held of an author with seq > `after`, oldest first. */
   deltas(author: PeerId, after?: number): readonly VerifiedDelta[];
   /** 0 when nothing is known of the author. */
@@ -54,7 +58,9 @@ export interface Entry {
 
 export type Merged =
   | { readonly ok: true; readonly changes: readonly Entry[] }
-  | { readonly ok: false; readonly problem: 'too-many-authors' | 'too-many-records' | 'too-many-bytes' };
+  | { readonly ok: false; readonly problem: MergeProblem };
+
+export type MergeProblem = 'too-many-authors' | 'too-many-records' | 'too-many-bytes';
 
 export interface Digest {
   readonly authors: number;
@@ -81,186 +87,127 @@ export const REPLICA_LIMITS: ReplicaLimits = {
 
 /** Parts of a vector have 18 bytes an author. */
 export const VECTOR_SIZE = 3_000;
-const SUM_RANGE = 2 ** 48;
-const SIGNATURE = 64;
+const NOTHING_NEW: Merged = { ok: true, changes: [] };
 
-interface Held {
-  readonly delta: VerifiedDelta;
-  readonly weight: number;
-  /** Keys for which it is the newest. */
-  live: number;
+export interface ReplicaParts {
+  readonly limits?: ReplicaLimits;
+  /** Default: one of its own. */
+  readonly pool?: Pool;
+  /** What it begins with; of the same pool. */
+  readonly from?: Replica;
 }
 
-interface Written extends Entry {
-  readonly held: Held;
-}
-
-interface Author {
-  readonly author: PeerId;
-  /** First 48 bits of the key: what a vector calls it. Two authors may share one. */
-  readonly tag: number;
-  /** By (seq, signature). The last one is always live, so its seq is the author's. */
-  readonly held: Held[];
-  readonly entries: Map<string, Written>;
-  sum: number;
-  bytes: number;
-}
-
-export function createReplica(limits: ReplicaLimits = REPLICA_LIMITS): Replica {
-  const authors = new Map<PeerId, Author>();
-  /** Entries by kind (the key up to its first slash), then author and key, for `entries`. */
-  const kinds = new Map<string, Map<string, Written>>();
-  /** By weight. */
-  const index = new Map<number, Held>();
+export function createReplica(parts: ReplicaParts = {}): Replica {
+  const { limits = REPLICA_LIMITS, pool = createPool(), from } = parts;
+  /** By the pool's number for the author. */
+  const states: (Author | undefined)[] = from === undefined ? [] : [...statesOf(from)];
+  let authors = 0;
   let count = 0;
   let sum = 0;
   let bytes = 0;
+  for (const state of states) if (state !== undefined) account(undefined, state);
 
-  function isNews({ author, seq, signature, changes }: Parameters<Replica['isNews']>[0]): boolean {
-    const state = authors.get(author);
-    if (state === undefined) return true;
-    return changes.some(({ key }) => isNewer(seq, signature, state.entries.get(key)));
+  function stateOf(author: PeerId): Author | undefined {
+    const number = pool.numberOf(author);
+    return number === undefined ? undefined : states[number];
+  }
+
+  function isNews(delta: Parameters<Replica['isNews']>[0]): boolean {
+    const state = stateOf(delta.author);
+    return state === undefined || delta.changes.some(({ key }) => isNewer(delta, state.entries.get(key)));
   }
 
   function merge(delta: VerifiedDelta): Merged {
-    if (!isNews(delta)) return { ok: true, changes: [] };
-    const known = authors.get(delta.author);
-    if (known === undefined && authors.size >= limits.authors)
-      return { ok: false, problem: 'too-many-authors' };
-    const state = known ?? newAuthor(delta);
-    const fresh = delta.changes.filter(({ key }) =>
-      isNewer(delta.seq, delta.signature, state.entries.get(key)),
-    );
-    const added = fresh.filter(({ key }) => !state.entries.has(key)).length;
-    if (state.entries.size + added > limits.entries) return { ok: false, problem: 'too-many-records' };
+    if (!isNews(delta)) return NOTHING_NEW;
+    const known = stateOf(delta.author);
+    const problem = refusal(known, delta);
+    if (problem !== undefined) return { ok: false, problem };
+    const state = known ?? pool.begin(delta);
+    const before = known && { held: { length: known.held.length }, sum: known.sum, bytes: known.bytes };
+    const advanced = pool.advance(state, delta);
+    const number = pool.intern(state);
+    while (states.length <= number) states.push(undefined);
+    states[number] = advanced.state;
+    account(before, advanced.state);
+    pool.hold(delta);
+    for (const dropped of advanced.dropped) pool.drop(dropped);
+    return { ok: true, changes: advanced.changes };
+  }
+
+  function refusal(known: Author | undefined, delta: VerifiedDelta): MergeProblem | undefined {
+    if (known === undefined && authors >= limits.authors) return 'too-many-authors';
+    const added = delta.changes.filter(({ key }) => known?.entries.has(key) !== true).length;
+    if ((known?.entries.size ?? 0) + added > limits.entries) return 'too-many-records';
     const { length } = delta.body;
-    if (state.bytes + length > limits.authorBytes || bytes + length > limits.totalBytes) {
-      return { ok: false, problem: 'too-many-bytes' };
-    }
-    authors.set(delta.author, state);
-    const held: Held = { delta, weight: readU48(delta.signature, 0), live: fresh.length };
-    hold(state, held);
-    const changes = fresh.flatMap(({ key, value }) => {
-      const old = state.entries.get(key);
-      const entry: Written = { author: delta.author, key, value, seq: delta.seq, held };
-      write(state, entry, old);
-      return value === undefined && old?.value === undefined ? [] : [entry];
-    });
-    return { ok: true, changes };
+    const isOver = (known?.bytes ?? 0) + length > limits.authorBytes || bytes + length > limits.totalBytes;
+    return isOver ? 'too-many-bytes' : undefined;
   }
 
-  function write(state: Author, entry: Written, old: Written | undefined): void {
-    state.entries.set(entry.key, entry);
-    const kind = kindOf(entry.key);
-    const name = `${entry.author} ${entry.key}`;
-    let named = kinds.get(kind);
-    if (named === undefined) {
-      named = new Map();
-      kinds.set(kind, named);
-    }
-    if (entry.value === undefined) named.delete(name);
-    else named.set(name, entry);
-    if (old !== undefined && --old.held.live === 0) drop(state, old.held);
-  }
-
-  function hold(state: Author, held: Held): void {
-    state.held.splice(position(state.held, held.delta), 0, held);
-    index.set(held.weight, held);
-    account(state, held, 1);
-  }
-
-  function drop(state: Author, held: Held): void {
-    state.held.splice(position(state.held, held.delta), 1);
-    if (index.get(held.weight) === held) index.delete(held.weight);
-    account(state, held, -1);
-  }
-
-  function account(state: Author, { delta, weight }: Held, sign: 1 | -1): void {
-    state.sum = (state.sum + sign * weight + SUM_RANGE) % SUM_RANGE;
-    sum = (sum + sign * weight + SUM_RANGE) % SUM_RANGE;
-    state.bytes += sign * delta.body.length;
-    bytes += sign * delta.body.length;
-    count += sign;
+  function account(before: Counted | undefined, after: Counted): void {
+    if (before === undefined) authors++;
+    count += after.held.length - (before?.held.length ?? 0);
+    bytes += after.bytes - (before?.bytes ?? 0);
+    sum = (sum + after.sum - (before?.sum ?? 0) + SUM_RANGE) % SUM_RANGE;
   }
 
   function* entries(prefix: string): Iterable<Entry> {
-    for (const [kind, named] of kinds) {
-      if (!(prefix.includes('/') ? kind === kindOf(prefix) : kind.startsWith(prefix))) continue;
-      for (const entry of named.values()) if (entry.key.startsWith(prefix)) yield entry;
+    for (const state of states) {
+      for (const entry of state?.entries.values() ?? []) {
+        if (entry.value !== undefined && entry.key.startsWith(prefix)) yield entry;
+      }
     }
   }
 
   function deltas(author: PeerId, after = 0): readonly VerifiedDelta[] {
-    const held = authors.get(author)?.held ?? [];
+    const held = stateOf(author)?.held ?? [];
     return held.filter(({ delta }) => delta.seq > after).map(({ delta }) => delta);
   }
 
   /** Sorted by tag, as a vector needs them. */
   function summaries() {
-    return [...authors.values()]
-      .map((state) => ({ tag: state.tag, seq: seqOf(state), sum: state.sum, author: state.author }))
-      .sort((a, b) => a.tag - b.tag || (a.author < b.author ? -1 : 1));
+    const all = [];
+    for (const number of pool.sorted()) {
+      const state = states[number];
+      if (state !== undefined) {
+        all.push({ tag: state.tag, seq: seqOf(state), sum: state.sum, author: state.author });
+      }
+    }
+    return all;
   }
 
-  return {
+  const replica: Replica = {
     isNews,
     merge,
     get(author, key) {
-      const entry = authors.get(author)?.entries.get(key);
+      const entry = stateOf(author)?.entries.get(key);
       return entry?.value === undefined ? undefined : entry;
     },
     entries,
     held(signature) {
-      const found = signature.length === SIGNATURE ? index.get(readU48(signature, 0))?.delta : undefined;
-      return found !== undefined && equalBytes(found.signature, signature) ? found : undefined;
+      const delta = pool.known(signature);
+      return delta !== undefined && holds(stateOf(delta.author), delta) ? delta : undefined;
+    },
+    known({ body, signature }) {
+      const delta = pool.known(signature);
+      return delta !== undefined && equalBytes(delta.body, body) ? delta : undefined;
     },
     deltas,
-    seq: (author) => seqOf(authors.get(author)),
-    authors: () => [...authors.keys()],
-    digest: () => ({ authors: authors.size, deltas: count, sum }),
+    seq: (author) => seqOf(stateOf(author)),
+    authors: () => states.flatMap((state) => state?.author ?? []),
+    digest: () => ({ authors, deltas: count, sum }),
     vector: (size = VECTOR_SIZE) => createVector(summaries(), size),
     compare: (part) => compareVectors(summaries(), part, deltas),
     wanted: (want) => wantedFrom(summaries(), want, deltas),
   };
+  STATES.set(replica, states);
+  return replica;
 }
 
-function newAuthor({ author, key }: VerifiedDelta): Author {
-  return { author, tag: readU48(key, 0), held: [], entries: new Map(), sum: 0, bytes: 0 };
-}
+type Counted = Pick<Author, 'sum' | 'bytes'> & { readonly held: { readonly length: number } };
 
-function seqOf(state: Author | undefined): number {
-  return state?.held.at(-1)?.delta.seq ?? 0;
-}
+/** For replicas that begin with what another one holds. */
+const STATES = new WeakMap<Replica, readonly (Author | undefined)[]>();
 
-function kindOf(key: string): string {
-  const slash = key.indexOf('/');
-  return slash < 0 ? key : key.slice(0, slash);
-}
-
-function isNewer(seq: number, signature: Uint8Array, than: Written | undefined): boolean {
-  return than === undefined || compareAge({ seq, signature }, than.held.delta) > 0;
-}
-
-type Age = Pick<VerifiedDelta, 'seq' | 'signature'>;
-
-/** The signature decides between two deltas with one seq, so that all peers choose alike. */
-function compareAge(a: Age, b: Age): number {
-  if (a.seq !== b.seq) return a.seq - b.seq;
-  for (let at = 0; at < a.signature.length; at++) {
-    const difference = (a.signature[at] as number) - (b.signature[at] as number);
-    if (difference !== 0) return difference;
-  }
-  return 0;
-}
-
-/** Where in the sorted list the delta is or belongs. */
-function position(held: readonly Held[], delta: Age): number {
-  let low = 0;
-  let high = held.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (compareAge((held[middle] as Held).delta, delta) < 0) low = middle + 1;
-    else high = middle;
-  }
-  return low;
+function statesOf(replica: Replica): readonly (Author | undefined)[] {
+  return STATES.get(replica) ?? [];
 }

@@ -1,4 +1,5 @@
 import type { PeerId } from './ids.ts';
+import { createPeerNumbers, type PeerNumbers } from './peer-numbers.ts';
 
 /**
  * Who is linked with whom, and what follows: who can be reached from here, over whom, in how many hops.
@@ -20,84 +21,104 @@ export interface Topology {
   reachable(): readonly PeerId[];
   /** Links that a peer says it has. */
   neighboursOf(peer: PeerId): readonly PeerId[];
+  degree(peer: PeerId): number;
+  /** What can be reached, by the numbers of peers. It stays as it is: the next change makes another one. */
+  reach(): Reach;
+  readonly numbers: PeerNumbers;
 }
 
-interface Way {
-  /** Number of the neighbour; -1 for this peer itself. */
-  readonly next: number;
-  readonly hops: number;
+export interface Reach {
+  /** Numbers of the peers with a way to them, nearest first. */
+  readonly order: Int32Array;
+  has(number: number): boolean;
 }
 
-const NONE: ReadonlySet<number> = new Set();
-const SELF = 0;
+const NONE = new Int32Array();
+const NO_WAY = -2;
+const HERE = -1;
 
-/** Inside, peers are numbers: a search over a thousand peers with eight links each is made of look-ups, and those of long texts are slow. */
-export function createTopology(self: PeerId): Topology {
-  const numbers = new Map<PeerId, number>([[self, SELF]]);
-  const names: PeerId[] = [self];
+interface Ways extends Reach {
+  /** By number: the neighbour on the way, HERE for this peer itself, NO_WAY. */
+  readonly next: Int32Array;
+  readonly hops: Uint16Array;
+}
+
+export function createTopology(self: PeerId, numbers: PeerNumbers = createPeerNumbers()): Topology {
+  const own = numbers.of(self);
   /** By number, in the order of ids, so that all peers with the same knowledge choose the same ways. */
-  const claims: (ReadonlySet<number> | undefined)[] = [NONE];
+  const claims: (Int32Array | undefined)[] = [];
+  while (claims.length < own) claims.push(undefined);
+  claims.push(NONE);
   /** Found by a search over the whole graph when first asked for after a change. */
-  let ways: Map<number, Way> | undefined;
-
-  function numberOf(peer: PeerId): number {
-    let number = numbers.get(peer);
-    if (number === undefined) {
-      number = names.push(peer) - 1;
-      numbers.set(peer, number);
-    }
-    return number;
-  }
+  let found: Ways | undefined;
 
   function change(number: number, neighbours: readonly PeerId[] | undefined): boolean {
-    const after = neighbours && new Set([...neighbours].sort().map(numberOf));
-    after?.delete(number);
-    if (sameSet(claims[number], after)) return false;
+    const listed = neighbours && numbers.list(neighbours);
+    const after = listed?.includes(number) ? listed.filter((other) => other !== number) : listed;
+    while (claims.length <= number) claims.push(undefined);
+    if (sameList(claims[number], after)) return false;
     claims[number] = after;
-    ways = undefined;
+    found = undefined;
     return true;
   }
 
-  function search(): Map<number, Way> {
-    const found = new Map<number, Way>([[SELF, { next: -1, hops: 0 }]]);
-    for (const number of claims[SELF] ?? NONE) found.set(number, { next: number, hops: 1 });
-    for (const [number, { next, hops }] of found) {
-      if (number === SELF) continue;
+  function search(): Ways {
+    const size = numbers.size();
+    const next = new Int32Array(size).fill(NO_WAY);
+    const hops = new Uint16Array(size);
+    const order = new Int32Array(size);
+    let end = 0;
+    const reach = (number: number, over: number, distance: number) => {
+      if (next[number] !== NO_WAY) return;
+      next[number] = over;
+      hops[number] = distance;
+      order[end++] = number;
+    };
+    reach(own, HERE, 0);
+    for (const number of claims[own] ?? NONE) reach(number, number, 1);
+    for (let at = 1; at < end; at++) {
+      const number = order[at] as number;
+      const [over, distance] = [next[number] as number, (hops[number] as number) + 1];
       for (const neighbour of claims[number] ?? NONE) {
-        if (found.has(neighbour) || !claims[neighbour]?.has(number)) continue;
-        found.set(neighbour, { next, hops: hops + 1 });
+        if (next[neighbour] === NO_WAY && claims[neighbour]?.includes(number))
+          reach(neighbour, over, distance);
       }
     }
+    return { next, hops, order: order.slice(0, end), has: (number) => (next[number] ?? NO_WAY) !== NO_WAY };
+  }
+
+  function ways(): Ways {
+    found ??= search();
     return found;
   }
 
-  function wayTo(peer: PeerId): Way | undefined {
-    const number = numbers.get(peer);
-    ways ??= search();
-    return number === undefined ? undefined : ways.get(number);
-  }
-
   return {
-    set: (peer, neighbours) => peer !== self && change(numberOf(peer), neighbours),
-    setOwn: (neighbours) => change(SELF, neighbours),
+    numbers,
+    set: (peer, neighbours) => peer !== self && change(numbers.of(peer), neighbours),
+    setOwn: (neighbours) => change(own, neighbours),
     nextHop(to) {
-      const way = wayTo(to);
-      return way === undefined ? undefined : names[way.next];
+      const number = numbers.known(to);
+      const over = number === undefined ? NO_WAY : (ways().next[number] ?? NO_WAY);
+      return over < 0 ? undefined : numbers.peer(over);
     },
-    hops: (to) => wayTo(to)?.hops,
-    reachable() {
-      ways ??= search();
-      return Array.from(ways.keys(), (number) => names[number] as PeerId);
+    hops(to) {
+      const number = numbers.known(to);
+      return number !== undefined && ways().has(number) ? ways().hops[number] : undefined;
     },
+    reach: ways,
+    reachable: () => Array.from(ways().order, numbers.peer),
     neighboursOf(peer) {
-      const number = numbers.get(peer);
-      const claimed = number === undefined ? undefined : claims[number];
-      return [...(claimed ?? NONE)].map((neighbour) => names[neighbour] as PeerId);
+      const number = numbers.known(peer);
+      return Array.from((number === undefined ? undefined : claims[number]) ?? NONE, numbers.peer);
+    },
+    degree(peer) {
+      const number = numbers.known(peer);
+      return (number === undefined ? undefined : claims[number])?.length ?? 0;
     },
   };
 }
 
-function sameSet(a: ReadonlySet<number> | undefined, b: ReadonlySet<number> | undefined): boolean {
-  if (a === undefined || b === undefined) return a === b;
-  return a.size === b.size && [...a].every((number) => b.has(number));
+function sameList(a: Int32Array | undefined, b: Int32Array | undefined): boolean {
+  if (a === undefined || b === undefined || a.length !== b.length) return a === b;
+  return a === b || a.every((number, at) => number === b[at]);
 }

@@ -39,6 +39,8 @@ export interface GossipCounters {
   fresh: number;
   duplicates: number;
   rejected: number;
+  /** Signatures that had to be checked. */
+  verifications: number;
   sent: number;
   /** Summaries that differed. */
   repairs: number;
@@ -67,7 +69,14 @@ export function createGossip(parts: GossipParts): Gossip {
   const { mesh, crypto, clock, random, links, membership, records, log } = parts;
   const { replica } = records;
   const outboxes = new Map<Neighbour, Outbox>();
-  const counters: GossipCounters = { fresh: 0, duplicates: 0, rejected: 0, sent: 0, repairs: 0 };
+  const counters: GossipCounters = {
+    fresh: 0,
+    duplicates: 0,
+    rejected: 0,
+    verifications: 0,
+    sent: 0,
+    repairs: 0,
+  };
   const strangers = createStrangers();
   let batch: Timer | undefined;
   let lastBatch = -BATCH;
@@ -95,19 +104,22 @@ export function createGossip(parts: GossipParts): Gossip {
       outboxes.get(from)?.remove(held);
       return;
     }
-    const decoded = decodeDelta(crypto, signed);
+    const known = replica.known(signed);
+    const decoded = known === undefined ? decodeDelta(crypto, signed) : { ok: true as const, delta: known };
     if (!decoded.ok) {
       reject(undefined, decoded.problem, from);
       return;
     }
     const { delta } = decoded;
     if (!replica.isNews(delta)) counters.duplicates++;
-    else if (isKnown(delta.author)) take(delta, from);
+    else if (isKnown(delta.author)) take(delta, from, known);
     else strangers.add(delta);
   }
 
-  function take(delta: Delta, from: Neighbour | undefined): void {
-    const verified = verifyDelta(crypto, mesh, delta);
+  /** `known`: the same delta, when this process has checked it before. */
+  function take(delta: Delta, from: Neighbour | undefined, known?: VerifiedDelta): void {
+    counters.verifications++;
+    const verified = known ?? verifyDelta(crypto, mesh, delta);
     const merged = verified === undefined ? undefined : records.merge(verified);
     if (verified === undefined || merged === undefined) reject(delta.author, 'bad-signature', from);
     else if (!merged.ok) reject(delta.author, merged.problem, from);

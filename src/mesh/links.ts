@@ -100,6 +100,8 @@ export interface LinksParts {
 
 export interface OverlayView {
   isUp(peer: PeerId): boolean;
+  /** How many are up, this peer included. */
+  count(): number;
   /** Links that a peer says it has. */
   degree(peer: PeerId): number;
 }

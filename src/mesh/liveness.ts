@@ -1,4 +1,5 @@
 import type { PeerId } from '../core/ids.ts';
+import { createPeerNumbers, type PeerNumbers } from '../core/peer-numbers.ts';
 import { createTopology, type Topology } from '../core/topology.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
@@ -12,8 +13,9 @@ import { KEY, type RecordEntry, type Records, readLinks } from './records.ts';
 export interface Liveness {
   readonly topology: Topology;
   isUp(peer: PeerId): boolean;
-  /** This peer included; sorted. */
+  /** This peer included; sorted. Works it out anew: who only wants to know how many asks `count`. */
   up(): readonly PeerId[];
+  count(): number;
   /** Links that a peer says it has. */
   degree(peer: PeerId): number;
   /** Called after the change. Returns the way to stop. */
@@ -28,6 +30,8 @@ export interface LivenessParts {
   readonly records: Records;
   readonly clock: Clock;
   readonly log: Log;
+  /** Default: its own. */
+  readonly numbers?: PeerNumbers;
 }
 
 /** Links that change together are published together: after a quiet time soon, then no more often than this. */
@@ -38,9 +42,14 @@ const SEARCH_DELAY = 50;
 /** How long a peer may be out of reach before it counts as down: lost links are redialled at once, and most come back. */
 export const DOWN_AFTER = 1_000;
 
-export function createLiveness({ self, links, records, clock, log }: LivenessParts): Liveness {
-  const topology = createTopology(self);
-  const isUp = new Set<PeerId>([self]);
+/** Of the values of records. Peers of one simulation share values, and so these. */
+const LISTS = new WeakMap<object, readonly PeerId[]>();
+
+export function createLiveness(parts: LivenessParts): Liveness {
+  const { self, links, records, clock, log, numbers = createPeerNumbers() } = parts;
+  const topology = createTopology(self, numbers);
+  const isUp = createUp(numbers);
+  isUp.add(self);
   /** Out of reach since (by the clock), not yet down. */
   const missing = new Map<PeerId, number>();
   const upHandlers = new Set<(peer: PeerId) => void>();
@@ -69,23 +78,29 @@ export function createLiveness({ self, links, records, clock, log }: LivenessPar
 
   function read({ author, key, value }: RecordEntry): void {
     if (key !== KEY.links || author === self) return;
-    const changed = topology.set(author, value === undefined ? undefined : readLinks(value));
+    const changed = topology.set(author, value === undefined ? undefined : listOf(value));
     if (changed) searching ??= clock.setTimer(SEARCH_DELAY, search);
   }
 
   function search(): void {
     searching?.cancel();
     searching = undefined;
-    const reached = new Set(topology.reachable());
+    const reached = topology.reach();
     const now = clock.now();
-    for (const peer of reached) {
-      missing.delete(peer);
-      if (isUp.has(peer)) continue;
+    for (const number of reached.order) {
+      if (missing.size > 0) missing.delete(numbers.peer(number));
+      if (isUp.has(number)) continue;
+      const peer = numbers.peer(number);
       isUp.add(peer);
       log.info('peer up', { peer });
       for (const handler of [...upHandlers]) handler(peer);
     }
-    for (const peer of [...isUp]) if (!reached.has(peer) && !missing.has(peer)) missing.set(peer, now);
+    if (reached.order.length < isUp.count()) {
+      for (const number of isUp.numbers()) {
+        const peer = numbers.peer(number);
+        if (!reached.has(number) && !missing.has(peer)) missing.set(peer, now);
+      }
+    }
     lose();
   }
 
@@ -112,9 +127,10 @@ export function createLiveness({ self, links, records, clock, log }: LivenessPar
 
   return {
     topology,
-    isUp: (peer) => isUp.has(peer),
-    up: () => [...isUp].sort(),
-    degree: (peer) => topology.neighboursOf(peer).length,
+    isUp: (peer) => isUp.has(numbers.known(peer)),
+    up: () => Array.from(isUp.numbers(), numbers.peer).sort(),
+    count: isUp.count,
+    degree: topology.degree,
     onPeerUp(handler) {
       upHandlers.add(handler);
       return () => upHandlers.delete(handler);
@@ -127,6 +143,40 @@ export function createLiveness({ self, links, records, clock, log }: LivenessPar
       closed = true;
       for (const timer of [publishing, searching, waiting]) timer?.cancel();
       for (const stop of stops) stop();
+    },
+  };
+}
+
+function listOf(value: unknown): readonly PeerId[] {
+  if (typeof value !== 'object' || value === null) return [];
+  let list = LISTS.get(value);
+  if (list === undefined) {
+    list = readLinks(value);
+    LISTS.set(value, list);
+  }
+  return list;
+}
+
+/** A set of peers: a byte for each number. */
+function createUp(numbers: PeerNumbers) {
+  let flags = new Uint8Array(64);
+  let count = 0;
+  const set = (number: number, flag: 0 | 1) => {
+    if (number >= flags.length) {
+      const larger = new Uint8Array(Math.max(2 * flags.length, number + 1));
+      larger.set(flags);
+      flags = larger;
+    }
+    count += flag - (flags[number] as number);
+    flags[number] = flag;
+  };
+  return {
+    has: (number: number | undefined) => number !== undefined && flags[number] === 1,
+    add: (peer: PeerId) => set(numbers.of(peer), 1),
+    delete: (peer: PeerId) => set(numbers.of(peer), 0),
+    count: () => count,
+    *numbers(): Iterable<number> {
+      for (let number = 0; number < flags.length; number++) if (flags[number] === 1) yield number;
     },
   };
 }

@@ -135,7 +135,11 @@ async function assemble(
     release: settings.release,
     transport,
     book,
-    view: { isUp: (peer) => liveness.isUp(peer), degree: (peer) => liveness.degree(peer) },
+    view: {
+      isUp: (peer) => liveness.isUp(peer),
+      count: () => liveness.count(),
+      degree: (peer) => liveness.degree(peer),
+    },
   });
   onClose(() => links.close());
   const liveness: Liveness = createLiveness({ ...common, links });

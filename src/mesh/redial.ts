@@ -12,6 +12,8 @@ export interface Redial<Target extends string> {
   isTried(target: Target): boolean;
   /** Neither that nor resting after a failure. */
   isReady(target: Target): boolean;
+  /** Targets that are wanted, or failed the last time. */
+  size(): number;
   /** Something changed for the better: everybody is worth a try now. */
   hurry(): void;
   /** Forgets how a target failed before. */
@@ -132,6 +134,7 @@ export function createRedial<Target extends string>(parts: RedialParts<Target>):
       const attempt = attempts.get(target);
       return attempt?.wanted === true && (attempt.controller !== undefined || attempt.failures === 0);
     },
+    size: () => attempts.size,
     hurry() {
       for (const [target, attempt] of attempts) {
         if (attempt.controller !== undefined) continue;

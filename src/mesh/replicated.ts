@@ -44,6 +44,8 @@ export interface RecordsParts {
   readonly clock: Clock;
   readonly keeper: Keeper;
   readonly log: Log;
+  /** Empty; default one of its own. */
+  readonly replica?: Replica;
 }
 
 /** Others' records go to disk this long after a change; a restart only has to fetch what is newer. */
@@ -54,19 +56,20 @@ interface Watcher {
   readonly handler: (entry: RecordEntry) => void;
 }
 
+/** What entries hold, decoded when first asked for. Peers of one simulation share entries, and so this. */
+const VALUES = new WeakMap<Entry, { readonly value: unknown }>();
+
 /** Body and signature in turn. */
 type Saved = readonly Uint8Array[];
 
-export function createRecords({ identity, mesh, crypto, clock, keeper, log }: RecordsParts): OpenRecords {
+export function createRecords(parts: RecordsParts): OpenRecords {
+  const { identity, mesh, crypto, clock, keeper, log, replica = createReplica() } = parts;
   const self = identity.peer;
-  const replica = createReplica();
   const quarantine = createQuarantine();
   const ownSection = keeper.section<Saved>('records-own', checkSaved, []);
   const othersSection = keeper.section<Saved>('records-others', checkSaved, []);
   const watchers = new Set<Watcher>();
   const senders = new Set<(delta: VerifiedDelta) => void>();
-  /** What entries hold, decoded when first asked for. */
-  const values = new WeakMap<Entry, { readonly value: unknown }>();
   /** Own deltas on their way to disk. */
   const pending = new Set<VerifiedDelta>();
   /** Keys that this run wrote: see `merge`. */
@@ -84,12 +87,12 @@ export function createRecords({ identity, mesh, crypto, clock, keeper, log }: Re
 
   function decodedOf(entry: Entry): unknown {
     if (entry.value === undefined) return undefined;
-    let known = values.get(entry);
+    let known = VALUES.get(entry);
     if (known === undefined) {
       const decoded = decode(entry.value);
       if (!decoded.ok) quarantine.add(entry.author, `${entry.key}: ${decoded.problem}`);
       known = { value: decoded.ok ? decoded.value : undefined };
-      values.set(entry, known);
+      VALUES.set(entry, known);
     }
     return known.value;
   }

@@ -37,7 +37,7 @@ export interface SessionsParts {
   readonly membership: Pick<Membership, 'isMember' | 'watch'>;
   readonly records: Pick<Records, 'get' | 'watch'>;
   readonly messenger: Pick<Messenger, 'send' | 'handle'>;
-  readonly liveness: Pick<Liveness, 'up' | 'isUp' | 'onPeerUp' | 'onPeerDown'>;
+  readonly liveness: Pick<Liveness, 'up' | 'count' | 'isUp' | 'onPeerUp' | 'onPeerDown'>;
   readonly forwarding: Pick<Forwarding, 'setKeys' | 'peerAt' | 'tryNext'>;
   /** Whether the processor has instructions for AES. */
   readonly aes: boolean;
@@ -129,7 +129,7 @@ export function createSessions(parts: SessionsParts): Sessions {
 
   /** Beyond the limit whoever came first keeps its session; the others get theirs when a packet wants it. */
   function wantEagerly(peer: PeerId): void {
-    if (liveness.up().length - 1 <= EAGER_PEERS || open.has(peer)) step(peer, { type: 'want' });
+    if (liveness.count() - 1 <= EAGER_PEERS || open.has(peer)) step(peer, { type: 'want' });
   }
 
   function syncMembers(): void {

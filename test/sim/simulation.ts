@@ -228,7 +228,11 @@ function createPeer(world: World, number: number): SimulatedPeer {
       release: '0.0.0',
       transport: born,
       book: createAddressBook({ keeper, records }),
-      view: { isUp: (peer) => liveness.isUp(peer), degree: (peer) => liveness.degree(peer) },
+      view: {
+        isUp: (peer) => liveness.isUp(peer),
+        count: () => liveness.count(),
+        degree: (peer) => liveness.degree(peer),
+      },
       ...(world.options.degree === undefined ? {} : { degree: world.options.degree }),
     });
     const liveness = createLiveness({ ...common, links });

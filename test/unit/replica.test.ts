@@ -158,7 +158,7 @@ test('entries are found by the start of their key, over all authors', () => {
 
 test('what is over a limit is refused and leaves no trace', () => {
   const limits = { ...REPLICA_LIMITS, authors: 2, entries: 3, authorBytes: 400, totalBytes: 600 };
-  const replica = createReplica(limits);
+  const replica = createReplica({ limits });
   replica.merge(delta(alice, 1, { a: '1', b: '1' }));
   replica.merge(delta(bob, 1, { a: '1' }));
   const before = replica.digest();

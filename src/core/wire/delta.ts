@@ -182,6 +182,18 @@ export function u48(value: number): Uint8Array {
   return concat(Uint8Array.of(high >>> 8, high), u32(value % 2 ** 32));
 }
 
+/** Six bytes, big-endian, in place. */
+export function writeU48(bytes: Uint8Array, at: number, value: number): void {
+  const high = Math.floor(value / 2 ** 32);
+  const low = value % 2 ** 32;
+  bytes[at] = high >>> 8;
+  bytes[at + 1] = high;
+  bytes[at + 2] = low >>> 24;
+  bytes[at + 3] = low >>> 16;
+  bytes[at + 4] = low >>> 8;
+  bytes[at + 5] = low;
+}
+
 /** The caller has checked that six bytes are there. */
 export function readU48(bytes: Uint8Array, at: number): number {
   return (((bytes[at] as number) << 8) | (bytes[at + 1] as number)) * 2 ** 32 + readU32(bytes, at + 2);

@@ -1,5 +1,5 @@
 import type { PeerId } from '../ids.ts';
-import { MAX_SEQ, readU48, u48 } from './delta.ts';
+import { MAX_SEQ, readU48, writeU48 } from './delta.ts';
 
 /**
  * What a peer holds of each author, in 18 bytes an author, and what follows from comparing two of them.
@@ -54,9 +54,9 @@ export function createVector(summaries: readonly Summary[], size: number): reado
 function pack(summaries: readonly Summary[]): Uint8Array {
   const bytes = new Uint8Array(summaries.length * ENTRY);
   summaries.forEach(({ tag, seq, sum }, index) => {
-    bytes.set(u48(tag), index * ENTRY);
-    bytes.set(u48(seq), index * ENTRY + 6);
-    bytes.set(u48(sum), index * ENTRY + 12);
+    writeU48(bytes, index * ENTRY, tag);
+    writeU48(bytes, index * ENTRY + 6, seq);
+    writeU48(bytes, index * ENTRY + 12, sum);
   });
   return bytes;
 }
@@ -89,11 +89,12 @@ export function compareVectors<Delta>(
 ): Comparison<Delta> {
   const theirs = unpack(part.entries);
   const send: (readonly Delta[])[] = [];
-  const want: Uint8Array[] = [];
-  const ask = (tag: number, after: number) => want.push(u48(tag), u48(after));
+  const want: number[] = [];
+  const ask = (tag: number, after: number) => want.push(tag, after);
 
-  for (const { author, tag, seq, sum, shared } of withShared(mine)) {
+  for (const [at, { author, tag, seq, sum }] of mine.entries()) {
     if (tag < part.from || tag > part.to) continue;
+    const shared = mine[at - 1]?.tag === tag || mine[at + 1]?.tag === tag;
     const other = theirs.get(tag);
     theirs.delete(tag);
     if (other === undefined) {
@@ -124,13 +125,6 @@ function unpack(entries: Uint8Array): Map<number, Theirs> {
   return theirs;
 }
 
-function withShared(summaries: readonly Summary[]): readonly (Summary & { shared: boolean })[] {
-  return summaries.map((summary, at) => ({
-    ...summary,
-    shared: summaries[at - 1]?.tag === summary.tag || summaries[at + 1]?.tag === summary.tag,
-  }));
-}
-
 export function wantedFrom<Delta>(
   mine: readonly Summary[],
   want: Uint8Array,
@@ -147,10 +141,10 @@ export function wantedFrom<Delta>(
   });
 }
 
-function join(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.length * 6);
-  parts.forEach((part, index) => {
-    bytes.set(part, index * 6);
+function join(values: readonly number[]): Uint8Array {
+  const bytes = new Uint8Array(values.length * 6);
+  values.forEach((value, index) => {
+    writeU48(bytes, index * 6, value);
   });
   return bytes;
 }

@@ -73,6 +73,17 @@ export function successor({ self, others, isUp, isLinked }: Situation): PeerId |
   return alive.find((peer) => peer > self) ?? alive[0];
 }
 
+/** The next one by id in a sorted list that holds `self`, after the last one the first. */
+export function following(members: readonly PeerId[], self: PeerId): PeerId {
+  let [low, high] = [0, members.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((members[middle] as PeerId) <= self) low = middle + 1;
+    else high = middle;
+  }
+  return members[low % members.length] as PeerId;
+}
+
 /**
  * A link that may be given up: one of more than MOST, dialled from here, not to the successor, to a peer that has more than MOST itself,
  * so that neither side falls below FEWEST when both do this at once.

@@ -6,7 +6,15 @@ import type { OverlayView } from '../links.ts';
 import type { Membership } from '../membership.ts';
 import { KEY, type Records } from '../records.ts';
 import type { Redial } from '../redial.ts';
-import { chooseSurplus, chooseTargets, type Situation } from './choice.ts';
+import {
+  ALL_LINKED,
+  chooseSurplus,
+  chooseTargets,
+  FEWEST,
+  following,
+  MOST,
+  type Situation,
+} from './choice.ts';
 import type { Neighbours } from './neighbours.ts';
 
 export interface UpkeepParts {
@@ -88,6 +96,7 @@ export function startUpkeep(parts: UpkeepParts): Upkeep {
   }
 
   function giveUpSurplus(): void {
+    if (neighbours.size() <= MOST) return;
     const dialled = neighbours.list().filter(({ direction }) => direction === 'dialled');
     const surplus = chooseSurplus(
       situation(true),
@@ -108,6 +117,10 @@ export function startUpkeep(parts: UpkeepParts): Upkeep {
   function evaluate(settled: boolean): void {
     evaluation?.cancel();
     evaluation = undefined;
+    if (isContent()) {
+      seeds.want(new Map(unknownSeeds().map((address) => [address, 0])));
+      return;
+    }
     const now = situation(settled);
     const alone = neighbours.size() === 0;
     const targets = new Map<PeerId, number>();
@@ -118,6 +131,15 @@ export function startUpkeep(parts: UpkeepParts): Upkeep {
     peers.want(targets);
     seeds.want(new Map(wantedSeeds(now).map((address) => [address, 0])));
   }
+
+  /** Nothing is to be chosen: so it is nearly always, and then the thousands of members need not be looked through each second. */
+  function isContent(): boolean {
+    const members = membership.members();
+    if (members.length <= ALL_LINKED + 1 || neighbours.size() < FEWEST || peers.size() > 0) return false;
+    return view.count() >= members.length && neighbours.get(following(members, self)) !== undefined;
+  }
+
+  const unknownSeeds = () => [...seedPeers].flatMap(([address, peer]) => (peer === undefined ? address : []));
 
   /** One that never led anywhere may be the only way to a part of the mesh, whoever else is linked. */
   function wantedSeeds({ others, isUp, isLinked }: Situation): readonly string[] {

@@ -153,6 +153,7 @@ export function createForwardingWorld() {
       },
       liveness: {
         up: () => [...alive].sort(),
+        count: () => alive.size,
         isUp: (other) => alive.has(other),
         onPeerUp: (handler) => subscribe(upHandlers, handler),
         onPeerDown: (handler) => subscribe(downHandlers, handler),

@@ -109,7 +109,11 @@ export function createLinksWorld(names: readonly string[]) {
       membership,
       records,
       book,
-      view: { isUp: options.isUp ?? (() => false), degree: (peer) => options.degreeOf?.(nameOf(peer)) ?? 0 },
+      view: {
+        isUp: options.isUp ?? (() => false),
+        count: () => 0,
+        degree: (peer) => options.degreeOf?.(nameOf(peer)) ?? 0,
+      },
       ...(options.degree === undefined ? {} : { degree: options.degree }),
       log,
     });
