@@ -22,7 +22,7 @@ export interface DockerDoor {
   watch(listener: () => void): () => void;
   /** What the engine calls the container. Fine when the endpoint is gone. */
   name(id: EndpointId, name: string): Promise<void>;
-  /** For what Docker, asked for its own list, does not have (any more): takes away link, address and record. */
+  /** For what Docker, asked for its own list, does not have (any more): takes away link, address and record. The mesh keeps its network. */
   forgetEndpoint(id: EndpointId): Promise<void>;
   forgetNetwork(id: string): Promise<void>;
   /** Puts right what a crash or somebody else on the machine has broken, now and every RECONCILE_INTERVAL. */
@@ -149,7 +149,9 @@ export function createDockerDoor(parts: DoorParts): DockerDoor {
     },
     forgetEndpoint,
     async forgetNetwork(id) {
+      const record = records.networks.get(id);
       await driver.dropNetwork(id);
+      if (record !== undefined) await ipam.forgetPool(record.network);
       for (const listener of [...listeners]) listener();
     },
     async start() {

@@ -15,6 +15,8 @@ export interface Ipam {
   releasePool(body: JsonObject): Promise<object>;
   requestAddress(body: JsonObject): Promise<object>;
   releaseAddress(body: JsonObject): Promise<object>;
+  /** One Docker network on it is gone without a word; the network of the mesh stays. */
+  forgetPool(id: string): Promise<void>;
 }
 
 export interface IpamParts extends DoorParts {
@@ -77,11 +79,21 @@ export function createIpam(parts: IpamParts): Ipam {
     });
   }
 
+  function forgetPool(id: string): Promise<void> {
+    return locks(id, async () => {
+      const pool = pools.get(id);
+      if (pool !== undefined && pool.uses > 1) await pools.put({ ...pool, uses: pool.uses - 1 });
+      else await pools.remove(id);
+    });
+  }
+
   /** The network goes with the last Docker network on it, unless others use it; a start that failed takes only what it made. */
   async function endPool(pool: PoolRecord): Promise<void> {
-    for (const lease of records.leases.all()) {
-      if (lease.network === pool.id && lease.endpoint === null) await leases.release(lease);
+    // Docker removes no network that has containers: what is still here is what it lost while weft was down.
+    for (const { id, network } of records.endpoints.all()) {
+      if (network === pool.id) await locks(id, () => dropEndpoint(id));
     }
+    for (const lease of records.leases.all()) if (lease.network === pool.id) await leases.release(lease);
     const owned = (pool.made || pool.used) && pool.id !== 'weft';
     if (owned && networks.get(pool.id) !== undefined) {
       try {
@@ -181,7 +193,7 @@ export function createIpam(parts: IpamParts): Ipam {
     });
   }
 
-  return { requestPool, releasePool, requestAddress, releaseAddress };
+  return { requestPool, releasePool, requestAddress, releaseAddress, forgetPool };
 }
 
 function setAside({ gateway, reserved }: NetworkInfo): readonly string[] {
