@@ -75,6 +75,7 @@ export function createDockerDoor(parts: DoorParts): DockerDoor {
 
   async function reconcile(): Promise<void> {
     await leases.tidy();
+    await ipam.tidy();
     links = new Map((await host.plugged()).map((link) => [link.endpoint, link]));
     for (const { id, sandbox } of records.endpoints.all()) {
       if (sandbox === null || links.has(id)) continue;

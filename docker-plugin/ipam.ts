@@ -17,6 +17,8 @@ export interface Ipam {
   releaseAddress(body: JsonObject): Promise<object>;
   /** One Docker network on it is gone without a word; the network of the mesh stays. */
   forgetPool(id: string): Promise<void>;
+  /** Removes networks that a crash left between their making and the answer to Docker: nobody knows of them. */
+  tidy(): Promise<void>;
 }
 
 export interface IpamParts extends DoorParts {
@@ -35,8 +37,9 @@ const GATEWAY = 'com.docker.network.gateway';
 const CONTAINER = 'com.docker.network.endpoint.name';
 
 export function createIpam(parts: IpamParts): Ipam {
-  const { networks, records, leases, locks, dropEndpoint, log } = parts;
+  const { self, networks, records, leases, locks, dropEndpoint, log } = parts;
   const { pools } = records;
+  let making = 0;
 
   async function requestPool(body: JsonObject): Promise<object> {
     if (body.V6 === true) throw noIpv6();
@@ -50,22 +53,40 @@ export function createIpam(parts: IpamParts): Ipam {
         `the network ${there.name ?? there.id} was made ${own}, which holds on every host: give the same, or leave it out`,
       );
     }
-    const network =
-      there ??
-      (await networks.create({
-        name: null,
-        ...(subnet === undefined ? {} : { subnet }),
-        ...(ipRange === undefined ? {} : { ipRange }),
-      }));
-    // From here to the write there is no await: calls for one subnet at a time count each other.
-    const old = pools.get(network.id) ?? { id: network.id, uses: 0, made, used: false };
+    making += 1;
+    try {
+      const network =
+        there ??
+        (await networks.create({
+          name: null,
+          ...(subnet === undefined ? {} : { subnet }),
+          ...(ipRange === undefined ? {} : { ipRange }),
+        }));
+      await usePool(network, made);
+      return { PoolID: network.id, Pool: network.subnet, Data: { [GATEWAY]: baseOf(network) } };
+    } finally {
+      making -= 1;
+    }
+  }
+
+  /** No await before the write: calls for one subnet at a time count each other. */
+  async function usePool({ id }: NetworkInfo, made: boolean): Promise<void> {
+    const old = pools.get(id) ?? { id, uses: 0, made, used: false };
     try {
       await pools.put({ ...old, uses: old.uses + 1 });
     } catch (error) {
-      if (made) await networks.remove(network.id).catch(() => undefined);
+      if (made) await networks.remove(id).catch(() => undefined);
       throw error;
     }
-    return { PoolID: network.id, Pool: network.subnet, Data: { [GATEWAY]: baseOf(network) } };
+  }
+
+  async function tidy(): Promise<void> {
+    if (making > 0) return;
+    for (const { id, name, clash, creator } of networks.list()) {
+      if (creator !== self || name !== null || clash !== null || pools.get(id) !== undefined) continue;
+      log.info('network removed that was never given to Docker', { network: id });
+      await networks.remove(id);
+    }
   }
 
   async function releasePool(body: JsonObject): Promise<object> {
@@ -193,7 +214,7 @@ export function createIpam(parts: IpamParts): Ipam {
     });
   }
 
-  return { requestPool, releasePool, requestAddress, releaseAddress, forgetPool };
+  return { requestPool, releasePool, requestAddress, releaseAddress, forgetPool, tidy };
 }
 
 function setAside({ gateway, reserved }: NetworkInfo): readonly string[] {

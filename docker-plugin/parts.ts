@@ -1,4 +1,4 @@
-import type { EndpointId, NetworkId } from '../src/core/ids.ts';
+import type { EndpointId, NetworkId, PeerId } from '../src/core/ids.ts';
 import type { Clock } from '../src/ports/clock.ts';
 import type { Host } from '../src/ports/host.ts';
 import type { Log } from '../src/ports/log.ts';
@@ -11,6 +11,9 @@ export interface NetworkInfo {
   /** `weft`, or 16 hexadecimal digits; never changes. */
   readonly id: NetworkId;
   readonly name: string | null;
+  /** The name that it was given and that another network has. */
+  readonly clash: string | null;
+  readonly creator: PeerId;
   /** CIDR. */
   readonly subnet: string;
   readonly internal: boolean;
@@ -58,6 +61,7 @@ export interface Addresses {
 }
 
 export interface DoorParts {
+  readonly self: PeerId;
   readonly networks: Networks;
   readonly space: Addresses;
   readonly host: Pick<Host, 'offerLink' | 'plug' | 'unplug' | 'plugged' | 'locate'>;

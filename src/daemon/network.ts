@@ -122,7 +122,8 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     },
   });
   const { space, networks } = mesh;
-  const docker = createDockerDoor({ networks, space, host, keeper, clock, random, log, mtu });
+  const self = identity.peer;
+  const docker = createDockerDoor({ self, networks, space, host, keeper, clock, random, log, mtu });
   const { device } = config;
   const others = docker.owns;
   const endpoints = createEndpoints({

@@ -340,3 +340,19 @@ test('a host that starts again alone knows the networks that it uses', async () 
   const again = world.space('cleo').allocate({ endpoint: 'e' as EndpointId, network: web.id });
   assert.deepEqual(await world.settled(again), { endpoint: 'e', network: web.id, address, prefix: 24 });
 });
+
+test('what is learned of a network after it was made holds on every host', async () => {
+  const world = await threeHosts();
+  const made = await create(world, 'bert', { name: null, subnet: '10.40.0.0/24' });
+  const { change } = world.networks('bert');
+  await world.settled(change(made.id, { internal: true, gateway: '10.40.0.1', reserved: ['10.40.0.9'] }));
+  await world.run(1_000);
+  for (const name of HOSTS) {
+    const { internal, gateway, reserved } = world.networks(name).get(made.id) as NetworkInfo;
+    assert.deepEqual([internal, gateway, reserved], [true, '10.40.0.1', ['10.40.0.9']], name);
+  }
+  assert.equal((await allocate(world, 'bert', 'web', made.id)).address, '10.40.0.2');
+  const weft = 'weft' as NetworkId;
+  assert.equal((await refusal(change(weft, { internal: true }))).code, 'network-permanent');
+  assert.equal((await refusal(change(made.id, { gateway: '10.41.0.1' }))).code, 'bad-network');
+});

@@ -140,7 +140,7 @@ export function createReplay(send: Send, onJoin: (link: string, endpoint: string
       // Whoever answers RequiresRequestReplay hears of its pools and addresses again after each start of dockerd. Weft does not ask for it.
       if (call.m === POOL)
         repeats = before === SPACES && belief.pools.has(pools.get(call.resp?.PoolID ?? '') ?? '');
-      else if (call.m !== ADDRESS) repeats = false;
+      else if (call.m !== ADDRESS || call.req?.Address === '') repeats = false;
       before = call.m;
       if (repeats) {
         counts.left++;

@@ -1,7 +1,7 @@
 import { createDockerDoor, type DockerDoor } from '../../../docker-plugin/door.ts';
 import type { Addresses, NetworkInfo, Networks } from '../../../docker-plugin/parts.ts';
 import { formatIpv4, parseCidr } from '../../../src/core/address.ts';
-import type { NetworkId } from '../../../src/core/ids.ts';
+import type { NetworkId, PeerId } from '../../../src/core/ids.ts';
 import type { JsonObject } from '../../../src/core/json.ts';
 import { includes } from '../../../src/core/ranges.ts';
 import { openKeeper } from '../../../src/mesh/keeper.ts';
@@ -25,6 +25,7 @@ export interface DockerWorld {
   live(fault?: Fault): Promise<DockerDoor>;
 }
 
+const SELF = 'self' as PeerId;
 export const RANGE = '10.0.0.0/8';
 export const MTU = 1400;
 
@@ -38,7 +39,7 @@ export function createDockerWorld(): DockerWorld {
   let made = 0;
   let lives = 0;
   const add = (id: string, name: string | null, subnet: string, ipRange: string | null): NetworkInfo => {
-    const none = { internal: false, gateway: null, reserved: [] };
+    const none = { internal: false, gateway: null, reserved: [], clash: null, creator: SELF };
     const network = { id: id as NetworkId, name, subnet, ipRange, ...none };
     networks.set(id, network);
     return network;
@@ -92,6 +93,7 @@ export function createDockerWorld(): DockerWorld {
       const guard = fault?.guard ?? ((call) => call());
       const store = { read: () => disk.read(), write: (bytes: Uint8Array) => guard(() => disk.write(bytes)) };
       return createDockerDoor({
+        self: SELF,
         networks: guarded(meshNetworks, ['create', 'change', 'remove'], guard),
         space: guarded(space, ['allocate', 'release'], guard),
         host: guarded<Host>(createMemoryHost(machine), ['offerLink', 'plug', 'unplug', 'plugged'], guard),
