@@ -16,6 +16,7 @@ import type { Datapath } from '../ports/datapath.ts';
 import { type Host, HostError } from '../ports/host.ts';
 import type { Log } from '../ports/log.ts';
 import type { Random } from '../ports/random.ts';
+import { createIsolation } from './isolation.ts';
 import { createNameParts, type NameParts } from './names.ts';
 import { openHost } from './open-host.ts';
 import type { Config } from './options.ts';
@@ -124,6 +125,7 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
   const { space, networks } = mesh;
   const self = identity.peer;
   const docker = createDockerDoor({ self, networks, space, host, keeper, clock, random, log, mtu });
+  const isolation = createIsolation({ networks, space, host, clock, log });
   const { device } = config;
   const others = docker.owns;
   const endpoints = createEndpoints({
@@ -141,10 +143,12 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
   const names = createNameParts({ clock, random, log, mesh, endpoints, docker });
   try {
     progress('looking after what is attached');
+    await isolation.start();
     await endpoints.start();
     await docker.start();
     await names.settle();
   } catch (error) {
+    isolation.stop();
     await mesh.close();
     throw error;
   }
@@ -168,6 +172,7 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     failure: () => failure,
     async close() {
       stopLooking();
+      isolation.stop();
       await names.stop();
       await Promise.all([endpoints.stop(), docker.stop()]);
       await mesh.close();

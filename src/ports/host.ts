@@ -24,6 +24,12 @@ export interface Host {
   /** The addresses that the host itself has in the mesh (`weft expose`), on the mesh's device. `prepare` comes first. */
   setHostAddresses(addresses: readonly HostAddress[]): Promise<void>;
   /**
+   * Subnets that are kept apart, as CIDR, all of them each time: who has an address in one talks only inside of it, except with this host
+   * itself. In one step, and before any later `plug`: one is refused as long as this has failed. What an earlier life set stays in force
+   * until the first call.
+   */
+  setNetworks(subnets: readonly string[]): Promise<void>;
+  /**
    * Removes everything that any of the above made and puts back every sysctl; whether there was any link. Refuses, like `prepare`, with
    * `machine-in-use` while another daemon holds its device in this network namespace: what is there is that one's.
    */

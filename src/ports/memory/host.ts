@@ -1,5 +1,6 @@
-import { formatIpv4, parseAddressWithPrefix, quote } from '../../core/address.ts';
+import { formatIpv4, parseAddressWithPrefix, parseCidr, quote } from '../../core/address.ts';
 import type { EndpointId } from '../../core/ids.ts';
+import { overlapping } from '../../core/subnets.ts';
 import {
   ENDPOINT_ID,
   type Host,
@@ -33,6 +34,8 @@ export interface MemoryMachine {
   addRoute(cidr: string): void;
   /** Addresses of the host in the mesh, with prefix. */
   hostAddresses(): readonly string[];
+  /** Subnets that are kept apart. */
+  networks(): readonly string[];
   /** Whether the mesh's device is there. */
   prepared(): boolean;
   /** @internal for createMemoryHost */
@@ -44,6 +47,7 @@ interface Tables {
   readonly links: Map<EndpointId, LinkEntry>;
   readonly routes: string[];
   exposed: readonly string[];
+  networks: readonly string[];
   device: boolean;
 }
 
@@ -66,7 +70,14 @@ interface LinkEntry {
 
 export function createMemoryMachine(): MemoryMachine {
   let number = 0;
-  const tables: Tables = { sandboxes: new Map(), links: new Map(), routes: [], exposed: [], device: false };
+  const tables: Tables = {
+    sandboxes: new Map(),
+    links: new Map(),
+    routes: [],
+    exposed: [],
+    networks: [],
+    device: false,
+  };
   const { sandboxes, links, routes } = tables;
   return {
     tables,
@@ -99,6 +110,7 @@ export function createMemoryMachine(): MemoryMachine {
     },
     addRoute: (cidr) => void routes.push(cidr),
     hostAddresses: () => tables.exposed,
+    networks: () => tables.networks,
     prepared: () => tables.device,
   };
 }
@@ -189,10 +201,16 @@ export function createMemoryHost({ tables }: MemoryMachine): Host {
       for (const { address } of addresses) checkFree(formatIpv4(parse(address).address), undefined);
       tables.exposed = addresses.map(({ address }) => address);
     },
+    async setNetworks(subnets) {
+      const parsed = subnets.map((text) => readSubnet(text));
+      if (overlapping(parsed) !== undefined) throw new HostError('bad-request', 'two subnets overlap');
+      tables.networks = [...subnets].sort();
+    },
     async restore() {
       const found = links.size > 0 || tables.device;
       links.clear();
       tables.exposed = [];
+      tables.networks = [];
       tables.device = false;
       return found;
     },
@@ -202,6 +220,12 @@ export function createMemoryHost({ tables }: MemoryMachine): Host {
 function interfacesIn(tables: Tables, name: string, entry: SandboxEntry): readonly string[] {
   const plugged = [...tables.links.values()].filter(({ sandbox }) => sandbox === name);
   return [...entry.foreign, ...plugged.map((link) => link.interface)].sort();
+}
+
+function readSubnet(text: string) {
+  const parsed = parseCidr(text);
+  if (!parsed.ok) throw new HostError('bad-request', parsed.message);
+  return parsed.value;
 }
 
 function parse(text: string) {
