@@ -47,6 +47,7 @@ export function searchPath(): string {
 /** Debian's names of the packages that hold the programs used here. */
 export const PACKAGES: Readonly<Record<string, string>> = {
   ip: 'iproute2',
+  iptables: 'iptables',
   nft: 'nftables',
   nsenter: 'util-linux',
   tee: 'coreutils',

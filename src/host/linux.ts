@@ -1,7 +1,6 @@
 import type { Cidr } from '../core/address.ts';
 import { formatCidr, formatIpv4 } from '../core/address.ts';
 import type { EndpointId } from '../core/ids.ts';
-import { overlapping } from '../core/subnets.ts';
 import {
   type Host,
   type HostAddress,
@@ -13,10 +12,10 @@ import {
 import type { Log } from '../ports/log.ts';
 import { checkMachine, checkMesh, checkOverlap, isOurDevice, prepareDevice } from './device.ts';
 import { raiseFirewall, removeFirewall } from './firewall.ts';
-import { raiseIsolation } from './firewall-networks.ts';
+import { admitForwarding, removeForwarding } from './forwarding.ts';
 import { readIdleLinks } from './holder.ts';
 import { batch, readLinks, readRoutes, readRules } from './iproute.ts';
-import { readAddress, readNetwork } from './ipv4.ts';
+import { readAddress } from './ipv4.ts';
 import { createLedger } from './ledger.ts';
 import {
   checkOffer,
@@ -53,8 +52,6 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
   const exclusively = createQueue();
   let mesh: { readonly device: string; readonly range: Cidr } | undefined;
   let exposed: readonly Cidr[] = [];
-  /** Subnets to keep apart that the kernel does not know yet. */
-  let unapplied: readonly Cidr[] | undefined;
 
   async function prepare(plan: MeshPlan): Promise<void> {
     const range = checkMesh(plan);
@@ -72,6 +69,7 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
     mesh = { device: plan.device, range };
     await batch(host, rangeRoutes(plan.device, range, exposed, routes));
     await batch(host, meshRule(range, await readRules(host)));
+    await admitForwarding(host, plan.range);
     log.info('host prepared', { device: plan.device, range: plan.range, mtu: plan.mtu });
   }
 
@@ -83,7 +81,6 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
 
   async function plug(plan: PlugPlan) {
     checkPlug(plan);
-    await isolate();
     const sandbox = await openSandbox(plan.sandbox, netns);
     try {
       const source = sourceFor(readAddress(plan.address).address, exposed);
@@ -91,13 +88,6 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
     } finally {
       await sandbox.close();
     }
-  }
-
-  /** Nothing is plugged between being told of a network and keeping it apart. */
-  async function isolate(): Promise<void> {
-    if (unapplied === undefined) return;
-    await raiseIsolation(host, unapplied);
-    unapplied = undefined;
   }
 
   async function setHostAddresses(addresses: readonly HostAddress[]): Promise<void> {
@@ -136,8 +126,7 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
     }
     await removeRoutes(host, await readRoutes(host));
     await removeFirewall(host);
-    await raiseIsolation(host, []);
-    unapplied = undefined;
+    await removeForwarding(host);
     await ledger.clear();
     mesh = undefined;
     exposed = [];
@@ -156,7 +145,6 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
     offerLink: (plan: OfferPlan) =>
       exclusively(async () => {
         checkOffer(plan);
-        await isolate();
         const source = sourceFor(readAddress(plan.address).address, exposed);
         return offerLink(host, plan, source, prepared());
       }),
@@ -171,13 +159,12 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
         const [links, routes] = await Promise.all([readLinks(host), readRoutes(host)]);
         return pluggedOf(links, routes);
       }),
-    async setNetworks(subnets) {
-      const wanted = readSubnets(subnets);
-      await exclusively(() => {
-        unapplied = wanted;
-        return isolate();
-      });
-    },
+    admitForwarding: () =>
+      exclusively(async () => {
+        const { range } = prepared();
+        const changed = await admitForwarding(host, formatCidr(range.start, range.prefix));
+        if (changed) log.info('let the mesh through the FORWARD chain, which somebody has closed');
+      }),
     setHostAddresses: (addresses) => exclusively(() => setHostAddresses(addresses)),
     restore: () => exclusively(restore),
   };
@@ -185,13 +172,6 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
 
 function address(verb: 'add' | 'del', text: string, device: string): readonly string[] {
   return ['address', verb, `${text}/32`, 'dev', device];
-}
-
-function readSubnets(texts: readonly string[]): readonly Cidr[] {
-  const subnets = texts.map(readNetwork);
-  const clash = overlapping(subnets);
-  if (clash === undefined) return subnets;
-  throw new HostError('bad-request', `${formatCidr(clash.start, clash.prefix)} overlaps another subnet`);
 }
 
 /** Runs one task after the other, whatever becomes of each. */

@@ -21,14 +21,13 @@ export interface Host {
   unplug(endpoint: EndpointId): Promise<void>;
   /** What is plugged in now, read from the kernel. */
   plugged(): Promise<readonly PluggedEndpoint[]>;
+  /**
+   * Lets packets between addresses of the mesh through the machine's FORWARD chain where somebody, such as Docker, has closed it. To be
+   * repeated: whoever closes it tells nobody. `prepare` comes first.
+   */
+  admitForwarding(): Promise<void>;
   /** The addresses that the host itself has in the mesh (`weft expose`), on the mesh's device. `prepare` comes first. */
   setHostAddresses(addresses: readonly HostAddress[]): Promise<void>;
-  /**
-   * Subnets that are kept apart, as CIDR, all of them each time: who has an address in one talks only inside of it, except with this host
-   * itself. In one step, and before any later `plug`: one is refused as long as this has failed. What an earlier life set stays in force
-   * until the first call.
-   */
-  setNetworks(subnets: readonly string[]): Promise<void>;
   /**
    * Removes everything that any of the above made and puts back every sysctl; whether there was any link. Refuses, like `prepare`, with
    * `machine-in-use` while another daemon holds its device in this network namespace: what is there is that one's.

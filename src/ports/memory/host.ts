@@ -1,6 +1,5 @@
-import { formatIpv4, parseAddressWithPrefix, parseCidr, quote } from '../../core/address.ts';
+import { formatIpv4, parseAddressWithPrefix, quote } from '../../core/address.ts';
 import type { EndpointId } from '../../core/ids.ts';
-import { overlapping } from '../../core/subnets.ts';
 import {
   ENDPOINT_ID,
   type Host,
@@ -34,8 +33,6 @@ export interface MemoryMachine {
   addRoute(cidr: string): void;
   /** Addresses of the host in the mesh, with prefix. */
   hostAddresses(): readonly string[];
-  /** Subnets that are kept apart. */
-  networks(): readonly string[];
   /** Whether the mesh's device is there. */
   prepared(): boolean;
   /** @internal for createMemoryHost */
@@ -47,7 +44,6 @@ interface Tables {
   readonly links: Map<EndpointId, LinkEntry>;
   readonly routes: string[];
   exposed: readonly string[];
-  networks: readonly string[];
   device: boolean;
 }
 
@@ -70,14 +66,7 @@ interface LinkEntry {
 
 export function createMemoryMachine(): MemoryMachine {
   let number = 0;
-  const tables: Tables = {
-    sandboxes: new Map(),
-    links: new Map(),
-    routes: [],
-    exposed: [],
-    networks: [],
-    device: false,
-  };
+  const tables: Tables = { sandboxes: new Map(), links: new Map(), routes: [], exposed: [], device: false };
   const { sandboxes, links, routes } = tables;
   return {
     tables,
@@ -110,7 +99,6 @@ export function createMemoryMachine(): MemoryMachine {
     },
     addRoute: (cidr) => void routes.push(cidr),
     hostAddresses: () => tables.exposed,
-    networks: () => tables.networks,
     prepared: () => tables.device,
   };
 }
@@ -197,20 +185,15 @@ export function createMemoryHost({ tables }: MemoryMachine): Host {
         return { endpoint, hostLink: nameOf('wft', endpoint), up };
       });
     },
+    async admitForwarding() {},
     async setHostAddresses(addresses) {
       for (const { address } of addresses) checkFree(formatIpv4(parse(address).address), undefined);
       tables.exposed = addresses.map(({ address }) => address);
-    },
-    async setNetworks(subnets) {
-      const parsed = subnets.map((text) => readSubnet(text));
-      if (overlapping(parsed) !== undefined) throw new HostError('bad-request', 'two subnets overlap');
-      tables.networks = [...subnets].sort();
     },
     async restore() {
       const found = links.size > 0 || tables.device;
       links.clear();
       tables.exposed = [];
-      tables.networks = [];
       tables.device = false;
       return found;
     },
@@ -220,12 +203,6 @@ export function createMemoryHost({ tables }: MemoryMachine): Host {
 function interfacesIn(tables: Tables, name: string, entry: SandboxEntry): readonly string[] {
   const plugged = [...tables.links.values()].filter(({ sandbox }) => sandbox === name);
   return [...entry.foreign, ...plugged.map((link) => link.interface)].sort();
-}
-
-function readSubnet(text: string) {
-  const parsed = parseCidr(text);
-  if (!parsed.ok) throw new HostError('bad-request', parsed.message);
-  return parsed.value;
 }
 
 function parse(text: string) {
