@@ -90,6 +90,7 @@ export function createEngine(parts: EngineParts): Engine {
   /** Resolves to the time until the next look. */
   async function look(): Promise<number> {
     try {
+      await parts.beforeLook();
       const found = [...(await syncNetworks(parts, networksLeaked)), ...(await syncEndpoints(parts, doubts))];
       await containers.refreshAll();
       warnings = found;

@@ -8,6 +8,8 @@ export interface EngineParts {
   readonly networks: MeshNetworks;
   readonly driver: DriverRecords;
   readonly names: PublishedNames;
+  /** What else is to be put right as often as Docker is compared with; an error spoils the look. */
+  readonly beforeLook: () => Promise<void>;
   readonly clock: Clock;
   readonly log: Log;
 }

@@ -1,4 +1,5 @@
 import { createDockerDoor, type DockerDoor } from '../../docker-plugin/door.ts';
+import type { Engine } from '../../docker-plugin/engine/engine.ts';
 import { createEndpoints, type Endpoints } from '../attach/endpoints.ts';
 import { formatCidr, formatHostPort, prefixOf } from '../core/address.ts';
 import type { Identity } from '../core/crypto.ts';
@@ -16,7 +17,7 @@ import type { Datapath } from '../ports/datapath.ts';
 import { type Host, HostError } from '../ports/host.ts';
 import type { Log } from '../ports/log.ts';
 import type { Random } from '../ports/random.ts';
-import { createIsolation } from './isolation.ts';
+import { followDocker } from './docker-engine.ts';
 import { createNameParts, type NameParts } from './names.ts';
 import { openHost } from './open-host.ts';
 import type { Config } from './options.ts';
@@ -27,6 +28,8 @@ export interface Network {
   readonly mesh: Mesh;
   readonly endpoints: Endpoints;
   readonly docker: DockerDoor;
+  /** Undefined where Docker is none of the daemon's business. */
+  readonly engine: Engine | undefined;
   readonly names: NameParts;
   readonly datapath: Datapath;
   /** CIDR of the mesh. */
@@ -125,7 +128,6 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
   const { space, networks } = mesh;
   const self = identity.peer;
   const docker = createDockerDoor({ self, networks, space, host, keeper, clock, random, log, mtu });
-  const isolation = createIsolation({ networks, space, host, clock, log });
   const { device } = config;
   const others = docker.owns;
   const endpoints = createEndpoints({
@@ -141,14 +143,25 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     others,
   });
   const names = createNameParts({ clock, random, log, mesh, endpoints, docker });
+  const engine =
+    config.docker === 'off'
+      ? undefined
+      : followDocker({
+          socket: config.dockerEngine,
+          mesh,
+          door: docker,
+          names: names.names,
+          host,
+          clock,
+          log,
+        });
   try {
     progress('looking after what is attached');
-    await isolation.start();
     await endpoints.start();
     await docker.start();
+    engine?.start();
     await names.settle();
   } catch (error) {
-    isolation.stop();
     await mesh.close();
     throw error;
   }
@@ -157,6 +170,7 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
   const lookAgain = async () => {
     reach = reachOf(config, await look());
     mesh.announce(reach);
+    await host.admitForwarding();
   };
   const stopLooking = repeat(clock, LOOK_AT_UNDERLAY_EVERY, lookAgain, log);
 
@@ -164,6 +178,7 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     mesh,
     endpoints,
     docker,
+    engine,
     names,
     datapath: datapath as Datapath,
     range: cidr,
@@ -172,9 +187,8 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     failure: () => failure,
     async close() {
       stopLooking();
-      isolation.stop();
       await names.stop();
-      await Promise.all([endpoints.stop(), docker.stop()]);
+      await Promise.all([endpoints.stop(), docker.stop(), engine?.stop()]);
       await mesh.close();
     },
   };

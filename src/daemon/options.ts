@@ -22,6 +22,7 @@ export interface Config {
   /** Whether Docker shall find this daemon; `auto`: where Docker is installed. */
   readonly docker: 'auto' | 'on' | 'off';
   readonly dockerSocket: string;
+  readonly dockerEngine: string;
   readonly logLevel: LogLevel;
 }
 
@@ -37,6 +38,7 @@ export type OptionName =
   | 'mtu'
   | 'docker'
   | 'docker-socket'
+  | 'docker-engine'
   | 'log-level';
 
 /** Checked text of each option, before `advertise` has been given the port. */
@@ -149,6 +151,13 @@ export const OPTIONS: readonly Option[] = [
     problem: socketPath,
   },
   {
+    name: 'docker-engine',
+    value: 'PATH',
+    help: 'unix socket that the Docker engine listens on',
+    initial: '/run/docker.sock',
+    problem: socketPath,
+  },
+  {
     name: 'log-level',
     value: 'LEVEL',
     help: `${LOG_LEVELS.join(', ')}`,
@@ -215,6 +224,7 @@ export function toConfig(values: ReadonlyMap<OptionName, readonly string[]>, nic
     mtu: mtu === undefined ? null : Number(mtu),
     docker: must('docker') as Config['docker'],
     dockerSocket: must('docker-socket'),
+    dockerEngine: must('docker-engine'),
     logLevel: must('log-level') as LogLevel,
   };
 }

@@ -31,6 +31,8 @@ export interface Networks {
    * for the subnet of a network that there is means that network. Rejects with NetworkError within CREATE_TIMEOUT; then nothing of it stays.
    */
   create(request: CreateNetwork): Promise<NetworkInfo>;
+  /** Known to have been there, and removed. */
+  isRemoved(id: string): boolean;
   rename(id: NetworkId, name: string): Promise<NetworkInfo>;
   /** For a door that is told of it only after `create`. Addresses in use stay in use. */
   change(id: NetworkId, change: NetworkChange): Promise<NetworkInfo>;
@@ -224,6 +226,7 @@ export function createNetworks(parts: NetworksParts): Networks {
   return {
     list: book.list,
     get: book.get,
+    isRemoved: book.objects.isRemoved,
     create,
     rename,
     change,

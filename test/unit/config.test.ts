@@ -48,6 +48,7 @@ test('without anything said, the defaults count', () => {
     mtu: null,
     docker: 'auto',
     dockerSocket: '/run/docker/plugins/weft.sock',
+    dockerEngine: '/run/docker.sock',
     logLevel: 'info',
   });
 });
@@ -72,6 +73,7 @@ test('every option can be set in each of the three ways', () => {
     mtu: '1300',
     docker: 'on',
     'docker-socket': '/run/docker/plugins/other.sock',
+    'docker-engine': '/run/other/docker.sock',
     'log-level': 'debug',
   };
   for (const option of OPTIONS) {

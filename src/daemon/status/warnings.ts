@@ -108,6 +108,7 @@ const ORDER: readonly Warning['severity'][] = ['error', 'warning', 'info'];
 
 /** Most severe first. */
 export function warningsOf(facts: Facts): readonly Warning[] {
-  const warnings = RULES.map((rule) => rule(facts)).filter((warning) => warning !== undefined);
+  const found = RULES.map((rule) => rule(facts)).filter((warning) => warning !== undefined);
+  const warnings: Warning[] = [...found, ...(facts.network?.engine?.status().warnings ?? [])];
   return warnings.sort((left, right) => ORDER.indexOf(left.severity) - ORDER.indexOf(right.severity));
 }

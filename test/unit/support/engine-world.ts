@@ -41,6 +41,7 @@ export function createEngineWorld(...networks: readonly MeshNetwork[]): EngineWo
     api: docker,
     clock,
     log: { debug() {}, info() {}, warn() {}, error() {} },
+    beforeLook: async () => {},
     networks: {
       list: () => [...mesh.values()],
       isRemoved: (id) => removed.has(id),

@@ -1,0 +1,49 @@
+import type { DockerDoor } from '../../docker-plugin/door.ts';
+import { createEngine, type Engine } from '../../docker-plugin/engine/engine.ts';
+import { createDockerApi } from '../../docker-plugin/engine/http-api.ts';
+import type { EndpointId, NetworkId } from '../core/ids.ts';
+import type { Mesh } from '../mesh/mesh.ts';
+import type { Names } from '../mesh/names.ts';
+import type { Clock } from '../ports/clock.ts';
+import type { Host } from '../ports/host.ts';
+import type { Log } from '../ports/log.ts';
+
+/** Follows the Docker engine on `socket`; the driver's records and the mesh in the form that it needs. */
+export function followDocker(parts: {
+  readonly socket: string;
+  readonly mesh: Mesh;
+  readonly door: DockerDoor;
+  readonly names: Names;
+  readonly host: Host;
+  readonly clock: Clock;
+  readonly log: Log;
+}): Engine {
+  const { socket, mesh, door, names, host, clock, log } = parts;
+  const { networks } = mesh;
+  return createEngine({
+    api: createDockerApi({ socket, clock }),
+    networks: {
+      list: networks.list,
+      isRemoved: networks.isRemoved,
+      rename: (id, name) => networks.rename(id as NetworkId, name),
+      watch: networks.watch,
+    },
+    driver: {
+      networks: () => new Map(door.networks().map(({ id, network }) => [id, network])),
+      endpoints: () =>
+        door.endpoints().map(({ id, docker, address }) => ({ id, dockerNetwork: docker, address })),
+      name: (endpoint, container) => door.name(endpoint as EndpointId, container),
+      releaseEndpoint: (endpoint) => door.forgetEndpoint(endpoint as EndpointId),
+      releaseNetwork: (dockerNetwork) => door.forgetNetwork(dockerNetwork),
+    },
+    names: {
+      publish: (endpoint, record) => names.publish(endpoint as EndpointId, record),
+      withdraw: (endpoint) => names.withdraw(endpoint as EndpointId),
+      published: names.published,
+    },
+    // An engine that was just started may have closed the chain.
+    beforeLook: () => host.admitForwarding(),
+    clock,
+    log,
+  });
+}
