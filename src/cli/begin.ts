@@ -72,12 +72,11 @@ function createProgress(io: Io): { show(phase: Phase): void; clear(): void } {
   };
 }
 
-export async function up(context: Context, options: { range?: string }): Promise<Answer> {
-  const { untilEnd, ...begun } = await begin(
-    context,
-    '/v1/up',
-    options.range === undefined ? {} : { range: options.range },
-  );
+export async function up(
+  context: Context,
+  options: { range?: string; encryption?: boolean },
+): Promise<Answer> {
+  const { untilEnd, ...begun } = await begin(context, '/v1/up', options);
   const invitation = begun.created ? await firstInvitation(context) : null;
   return { ...answer({ ...begun, invitation }, render.renderUp), ...kept(untilEnd) };
 }

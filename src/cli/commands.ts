@@ -1,8 +1,17 @@
-import type { Cleaned, EndpointStatus, Invitation, PeerStatus, Status, Stopped } from '../doors/control.ts';
+import type {
+  Cleaned,
+  EndpointStatus,
+  Invitation,
+  PathRow,
+  PeerStatus,
+  Status,
+  Stopped,
+  TrustStatus,
+} from '../doors/control.ts';
 import { type Answer, answer, type Context } from './answer.ts';
 import { createClient } from './client.ts';
-import { ApiError, EXIT, UnreachableError } from './errors.ts';
-import type { Section } from './program.ts';
+import { ApiError, CliError, EXIT, UnreachableError } from './errors.ts';
+import type { Section, TrustAction } from './program.ts';
 import * as render from './render.ts';
 import { readVersion } from './version.ts';
 
@@ -25,11 +34,34 @@ export async function down({ socket, daemon }: Context): Promise<Answer> {
 }
 
 export async function status({ socket }: Context, section: Section | undefined): Promise<Answer> {
+  if (section === 'paths') return paths(socket);
   const whole = (await createClient(socket).get('/v1/status')) as Status;
   return { ...pick(whole, section), exit: whole.degraded ? EXIT.degraded : EXIT.ok };
 }
 
-function pick(whole: Status, section: Section | undefined): Answer {
+async function paths(socket: string): Promise<Answer> {
+  const data = (await createClient(socket).get('/v1/paths')) as { paths: readonly PathRow[] };
+  return answer(data, render.renderPaths);
+}
+
+/** `trust ls` may leave the block out; the others need one. */
+export async function trust(
+  { socket }: Context,
+  action: TrustAction,
+  subnet: string | undefined,
+): Promise<Answer> {
+  const client = createClient(socket);
+  if (action === 'ls') return answer((await client.get('/v1/trust')) as TrustStatus, render.renderTrust);
+  if (subnet === undefined) {
+    throw new CliError(`weft trust ${action} needs a block of addresses`, {
+      remedy: `write e.g. \`weft trust ${action} 192.168.1.0/24\``,
+    });
+  }
+  const data = (await client.post(`/v1/trust/${action}`, { subnet })) as TrustStatus;
+  return answer(data, render.renderTrust);
+}
+
+function pick(whole: Status, section: Exclude<Section, 'paths'> | undefined): Answer {
   switch (section) {
     case undefined:
       return answer(whole, render.renderStatus);

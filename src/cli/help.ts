@@ -14,6 +14,9 @@ Examples:
   weft up --range 10.96.0.0/12         the same over other addresses
   weft up --advertise 203.0.113.7      tell the others to dial this address, e.g. of a port forwarding
 
+With --no-encryption the hosts of the new mesh send packets to each other in clear, by the kernel's VXLAN, wherever that works. That
+is a property of the mesh, signed by its root key; who belongs to it is checked all the same.
+
 A host that was in a mesh before resumes it with the same addresses. Running it twice does no harm.
 TCP and UDP port 6783 must be open between the hosts. The log is weftd.log in the state folder.`,
   join: `
@@ -58,10 +61,19 @@ Programs on this host can then reach containers of all hosts, and be reached by 
   hide: `
 Examples:
   weft hide`,
+  trust: `
+Examples:
+  weft trust add 192.168.1.0/24        hosts with these addresses may get packets without encryption
+  weft trust remove 192.168.1.0/24
+  weft trust ls
+
+A link goes without encryption when both of its hosts trust the other's address; the kernel then carries the packets by VXLAN
+(UDP port 4789). Open connections go on over a change. \`weft status paths\` says which links do, and why others do not.`,
   status: `
 Examples:
   weft status                          everything at a glance, warnings with what to do about them
   weft status ipam                     who owns which addresses
+  weft status paths                    how packets get to each host, and why not in a better way
   weft status connections --json
 
 Exits with 3 when something is broken that needs you.`,

@@ -21,12 +21,17 @@ const DAEMON_OPTIONS: readonly (readonly [string, string])[] = [
   ['--listen <ip>', 'address to listen on (default: ::, which takes IPv4 and IPv6)'],
   ['--advertise <host[:port]>', 'address that other hosts are told to dial; may be repeated'],
   ['--device <name>', 'name of the network device (default: weft0)'],
+  ['--trusted-subnets <cidr>', 'hosts there get packets without encryption, if they agree; may be repeated'],
+  ['--vxlan-port <port>', 'UDP port for those packets (default: 4789)'],
+  ['--vxlan-vni <number>', 'number of their VXLAN network (default: 7824742)'],
   ['--mtu <bytes>', 'largest packet of containers (default: what fits)'],
   ['--log-level <level>', 'debug, info, warn or error (default: info)'],
   ['--config <file>', "the daemon's configuration (default: /etc/weft/weft.conf)"],
 ];
 
-export const SECTIONS = ['peers', 'connections', 'ipam', 'endpoints'] as const;
+export const SECTIONS = ['peers', 'connections', 'paths', 'ipam', 'endpoints'] as const;
+export const TRUST_ACTIONS = ['add', 'remove', 'ls'] as const;
+export type TrustAction = (typeof TRUST_ACTIONS)[number];
 export type Section = (typeof SECTIONS)[number];
 const SHELLS: readonly Shell[] = ['bash', 'zsh', 'fish'];
 
@@ -100,6 +105,7 @@ export function createProgram(io: Io, run: Run): Command {
 
   addStarting(add);
   addEndpoints(add);
+  addTrust(add);
   addShowing(add, program);
   return program;
 }
@@ -112,9 +118,14 @@ function addStarting(add: Add): void {
       'up',
       'start the daemon here, and make a mesh unless this host is in one',
       HELP.up,
-      async (context, _, { range }) =>
-        (await starting()).up(context, typeof range === 'string' ? { range } : {}),
-    ).option('--range <cidr>', 'addresses of a mesh that is made here (default: 10.32.0.0/12)'),
+      async (context, _, { range, encryption }) =>
+        (await starting()).up(context, {
+          ...(typeof range === 'string' ? { range } : {}),
+          ...(encryption === false ? { encryption } : {}),
+        }),
+    )
+      .option('--range <cidr>', 'addresses of a mesh that is made here (default: 10.32.0.0/12)')
+      .option('--no-encryption', 'make a mesh whose hosts trust every link between them'),
   );
   withDaemonOptions(
     add(
@@ -142,7 +153,7 @@ function addStarting(add: Add): void {
 function withDaemonOptions(command: Command): void {
   for (const [flags, description] of DAEMON_OPTIONS) {
     const option = new Option(flags, description);
-    if (flags.startsWith('--advertise')) {
+    if (flags.startsWith('--advertise') || flags.startsWith('--trusted-subnets')) {
       option.argParser((value: string, before: readonly string[] | undefined) => [...(before ?? []), value]);
     }
     command.addOption(option);
@@ -178,6 +189,17 @@ function addEndpoints(add: Add): void {
   add('hide', 'take this host’s own addresses away again', HELP.hide, async (context) =>
     (await commands()).hide(context),
   );
+}
+
+function addTrust(add: Add): void {
+  add(
+    'trust',
+    'say which links between hosts may go without encryption',
+    HELP.trust,
+    async (context, [action, subnet]) => (await commands()).trust(context, action as TrustAction, subnet),
+  )
+    .addArgument(new Argument('<action>', 'what to do').choices(TRUST_ACTIONS))
+    .argument('[cidr]', 'addresses of the other hosts, for add and remove');
 }
 
 function addShowing(add: Add, program: Command): void {

@@ -4,12 +4,14 @@ import type {
   EndpointStatus,
   Invitation,
   IpamStatus,
+  PathRow,
   PathStatus,
   PeerStatus,
   SessionStatus,
   Started,
   Status,
   Stopped,
+  TrustStatus,
   Warning,
 } from '../doors/control.ts';
 import {
@@ -53,7 +55,7 @@ function renderMesh(status: Status): string {
   const up = status.peers.filter((peer) => peer.state === 'up').length;
   const down = status.peers.length - up;
   const others = `${formatPlural(up, 'other peer')} up${down === 0 ? '' : `, ${formatCount(down)} down`}`;
-  return `${status.mesh.id.slice(0, 16)} over ${status.mesh.range}${status.mesh.creator ? ', made here' : ''}; ${others}`;
+  return `${status.mesh.id.slice(0, 16)} over ${status.mesh.range}${status.mesh.creator ? ', made here' : ''}${status.mesh.encryption ? '' : ', without encryption'}; ${others}`;
 }
 
 function renderListen({ listen }: Status): string {
@@ -134,6 +136,32 @@ export function renderPeers({ peers }: { peers: readonly PeerStatus[] }): string
       peer.lastError ?? '',
     ]),
   );
+}
+
+export function renderPaths({ paths }: { paths: readonly PathRow[] }): string {
+  if (paths.length === 0) return 'No paths, for there are no other peers.\n';
+  return formatTable(
+    ['PEER', 'PATH', 'MTU', 'LOSS', 'RTT', 'SENT', 'RECEIVED', 'WHY NOT BETTER'],
+    paths.map((path) => [
+      path.nickname,
+      renderPath(path),
+      String(path.mtu),
+      path.loss === null ? '-' : `${(100 * path.loss).toFixed(0)} %`,
+      path.roundTrip === null ? '-' : `${path.roundTrip.toFixed(1)} ms`,
+      formatBytes(path.sentBytes),
+      formatBytes(path.receivedBytes),
+      path.reason ?? '',
+    ]),
+  );
+}
+
+export function renderTrust({ everywhere, subnets }: TrustStatus): string {
+  const all = everywhere ? 'This mesh was made without encryption: every link is trusted.\n' : '';
+  if (subnets.length === 0) return all || 'No link is trusted: all packets between hosts are encrypted.\n';
+  return `${all}${formatTable(
+    ['TRUSTED', 'FROM'],
+    subnets.map(({ subnet, from }) => [subnet, from === 'command' ? 'weft trust' : 'configuration']),
+  )}`;
 }
 
 export function renderConnections({ connections }: { connections: readonly Connection[] }): string {

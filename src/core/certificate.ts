@@ -27,6 +27,8 @@ export interface Genesis {
   /** First and last address of the mesh's range, as unsigned 32-bit numbers. */
   readonly range: { readonly start: number; readonly last: number };
   readonly root: Uint8Array;
+  /** Made without encryption: every link of the mesh is trusted. */
+  readonly plain: boolean;
   readonly signature: Uint8Array;
 }
 
@@ -130,11 +132,9 @@ export function checkGenesis(data: unknown, mesh: MeshId, crypto: Crypto): Check
   if (!crypto.verify(data.root, genesisBytes(data), data.signature)) {
     return refuse('bad-signature', 'the founding record was not signed by the root key');
   }
-  const { mesh: own, creator, range, root, signature } = data;
-  return {
-    ok: true,
-    value: { mesh: own, creator, range: { start: range.start, last: range.last }, root, signature },
-  };
+  const { mesh: own, creator, range, root, plain, signature } = data;
+  const block = { start: range.start, last: range.last };
+  return { ok: true, value: { mesh: own, creator, range: block, root, plain: plain === true, signature } };
 }
 
 /** Shape, mesh and signature; whether the signer may remove the peer is for the caller, who knows the peer's heir. */
@@ -157,9 +157,11 @@ function certificateBytes(body: Omit<Certificate, 'signature'>): Uint8Array {
   return frame('weft certificate 1', body.mesh, body.peer, body.issuer, body.heir ?? '', u64(body.serial));
 }
 
+/** Nobody can take an encrypted mesh for a plain one, or the other way round: the label is signed. */
 function genesisBytes(body: Omit<Genesis, 'signature'>): Uint8Array {
   const { start, last } = body.range;
-  return frame('weft genesis 1', body.mesh, body.creator, u32(start), u32(last), body.root);
+  const label = body.plain ? 'weft genesis 1 plain' : 'weft genesis 1';
+  return frame(label, body.mesh, body.creator, u32(start), u32(last), body.root);
 }
 
 function tombstoneBytes(body: Omit<Tombstone, 'signature'>): Uint8Array {
@@ -183,9 +185,11 @@ function isCertificate(data: unknown, crypto: Crypto): data is Certificate {
 
 function isGenesis(data: unknown, crypto: Crypto): data is Genesis {
   if (!isFields(data) || !isFields(data.range)) return false;
-  const { mesh, creator, range, root, signature } = data;
+  const { mesh, creator, range, root, plain, signature } = data;
   return (
     isMeshId(mesh) &&
+    // Those of earlier releases have none.
+    (plain === undefined || typeof plain === 'boolean') &&
     isPeerId(creator, crypto) &&
     isU32(range.start) &&
     isU32(range.last) &&

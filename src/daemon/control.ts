@@ -1,4 +1,4 @@
-import type { Control, Started } from '../doors/control.ts';
+import type { Control, Started, TrustStatus } from '../doors/control.ts';
 import { ControlError } from '../doors/errors.ts';
 import type { Network } from './network.ts';
 import { createStatus, type StatusParts } from './status.ts';
@@ -43,6 +43,29 @@ export function createControl(parts: StatusParts): Control {
     },
     expose: async (request) => running().endpoints.expose(request),
     hide: async () => running().endpoints.hide(),
+    async paths() {
+      await running().paths.refresh();
+      return status().peers.map(({ nickname, id, path, traffic: { sentBytes, receivedBytes } }) => {
+        return { nickname, id, ...path, sentBytes, receivedBytes };
+      });
+    },
+    trusted: () => trustStatus(running()),
+    trust: async ({ subnet }) => {
+      const network = running();
+      await network.trust.add(subnet);
+      await network.paths.retrust();
+      return trustStatus(network);
+    },
+    distrust: async ({ subnet }) => {
+      const network = running();
+      await network.trust.remove(subnet);
+      await network.paths.retrust();
+      return trustStatus(network);
+    },
     down: () => runner.down(),
   };
+}
+
+function trustStatus({ mesh, trust }: Network): TrustStatus {
+  return { everywhere: mesh.membership.genesis.plain, subnets: trust.list() };
 }

@@ -6,12 +6,15 @@ import type { Identity } from '../core/crypto.ts';
 import { openNativeDatapath } from '../datapath/native.ts';
 import { hasAesInstructions } from '../host/cpu.ts';
 import { nodeCrypto } from '../host/crypto.ts';
+import { openProbes } from '../host/probes.ts';
 import { hasIpv6, readUnderlay, type Underlay } from '../host/underlay.ts';
 import type { Reach } from '../mesh/announcer.ts';
 import type { OpenedKeeper } from '../mesh/keeper.ts';
 import { createLibp2pTransport } from '../mesh/libp2p/transport.ts';
 import { genesisOf, type MembershipStateSection } from '../mesh/membership-state.ts';
 import { type Mesh, startMesh } from '../mesh/mesh.ts';
+import { createPaths, type Paths } from '../mesh/paths.ts';
+import { createTrust, type Trust } from '../mesh/trust.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Datapath } from '../ports/datapath.ts';
 import { type Host, HostError } from '../ports/host.ts';
@@ -32,6 +35,8 @@ export interface Network {
   readonly engine: Engine | undefined;
   readonly names: NameParts;
   readonly datapath: Datapath;
+  readonly paths: Paths;
+  readonly trust: Trust;
   /** CIDR of the mesh. */
   readonly range: string;
   readonly mtu: number;
@@ -155,18 +160,34 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
           clock,
           log,
         });
+  let reach = reachOf(config, underlay);
+  const trust = createTrust({ keeper, configured: config.trustedSubnets });
+  const paths = createPaths({
+    ...mesh,
+    self: identity.peer,
+    crypto: nodeCrypto,
+    clock,
+    random,
+    log,
+    host,
+    openProbes,
+    trust,
+    settings: { vni: config.vxlanVni, port: config.vxlanPort, mtu, ours: () => reach.data },
+  });
   try {
     progress('looking after what is attached');
     await endpoints.start();
     await docker.start();
     engine?.start();
     await names.settle();
+    await paths.start();
   } catch (error) {
+    await paths.close();
+    await Promise.all([endpoints.stop(), docker.stop(), engine?.stop()]);
     await mesh.close();
     throw error;
   }
 
-  let reach = reachOf(config, underlay);
   const lookAgain = async () => {
     reach = reachOf(config, await look());
     mesh.announce(reach);
@@ -181,6 +202,8 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     engine,
     names,
     datapath: datapath as Datapath,
+    paths,
+    trust,
     range: cidr,
     mtu,
     reach: () => reach,
@@ -188,7 +211,7 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     async close() {
       stopLooking();
       await names.stop();
-      await Promise.all([endpoints.stop(), docker.stop(), engine?.stop()]);
+      await Promise.all([endpoints.stop(), docker.stop(), engine?.stop(), paths.close()]);
       await mesh.close();
     },
   };

@@ -17,6 +17,11 @@ export interface Config {
   /** `host:port` that others are told to dial; empty: found out from the interfaces. */
   readonly advertise: readonly string[];
   readonly device: string;
+  /** CIDR blocks of underlay addresses to which packets may go without encryption. */
+  readonly trustedSubnets: readonly string[];
+  /** Of the VXLAN device, for those. */
+  readonly vxlanPort: number;
+  readonly vxlanVni: number;
   /** Bytes of an inner packet; null: from the underlay's. */
   readonly mtu: number | null;
   /** Whether Docker shall find this daemon; `auto`: where Docker is installed. */
@@ -35,6 +40,9 @@ export type OptionName =
   | 'listen'
   | 'advertise'
   | 'device'
+  | 'trusted-subnets'
+  | 'vxlan-port'
+  | 'vxlan-vni'
   | 'mtu'
   | 'docker'
   | 'docker-socket'
@@ -131,6 +139,30 @@ export const OPTIONS: readonly Option[] = [
         : 'an interface name of at most 15 letters, digits, dots, dashes and underscores',
   },
   {
+    name: 'trusted-subnets',
+    value: 'CIDR',
+    help: 'hosts there get packets without encryption, by VXLAN, when they trust this one as well; may be repeated',
+    many: true,
+    problem: (value) => {
+      const parsed = parseCidr(value);
+      return parsed.ok ? undefined : `a block of IPv4 addresses such as 192.168.1.0/24: ${parsed.message}`;
+    },
+  },
+  {
+    name: 'vxlan-port',
+    value: 'PORT',
+    help: 'UDP port of VXLAN between hosts that trust each other, the same on all',
+    initial: '4789',
+    problem: (value) => integer(value, 1, 65_535),
+  },
+  {
+    name: 'vxlan-vni',
+    value: 'NUMBER',
+    help: 'number of the VXLAN network, the same on all hosts and used by nobody else',
+    initial: '7824742',
+    problem: (value) => integer(value, 1, 16_777_215),
+  },
+  {
     name: 'mtu',
     value: 'BYTES',
     help: 'largest packet that containers may send (default: what fits into the way between the hosts)',
@@ -178,7 +210,7 @@ function socketPath(value: string): string | undefined {
 }
 
 function integer(value: string, least: number, most: number): string | undefined {
-  const good = /^(0|[1-9][0-9]{0,5})$/.test(value) && Number(value) >= least && Number(value) <= most;
+  const good = /^(0|[1-9][0-9]{0,7})$/.test(value) && Number(value) >= least && Number(value) <= most;
   return good ? undefined : `a whole number from ${least} to ${most}`;
 }
 
@@ -221,6 +253,9 @@ export function toConfig(values: ReadonlyMap<OptionName, readonly string[]>, nic
       return parsed.ok ? [formatHostPort(parsed.value.host, parsed.value.port)] : [];
     }),
     device: must('device'),
+    trustedSubnets: values.get('trusted-subnets') ?? [],
+    vxlanPort: Number(must('vxlan-port')),
+    vxlanVni: Number(must('vxlan-vni')),
     mtu: mtu === undefined ? null : Number(mtu),
     docker: must('docker') as Config['docker'],
     dockerSocket: must('docker-socket'),

@@ -107,10 +107,12 @@ export function createRunner(parts: RunnerParts): Runner {
     throw new ControlError('other-range', `this host is in a mesh with the range ${own}, not ${range}`);
   }
 
-  async function found({ range }: FoundRequest): Promise<boolean> {
+  async function found({ range, encryption = true }: FoundRequest): Promise<boolean> {
     await settled();
     if (isMember()) {
       requireSameRange(range);
+      if (!encryption && held.membership.get()?.genesis.plain === false)
+        throw new ControlError('other-encryption');
       if (network === undefined) await starting('taking up the mesh', () => bringUp(false));
       return false;
     }
@@ -119,7 +121,14 @@ export function createRunner(parts: RunnerParts): Runner {
     await starting('making the keys of the mesh', async () => {
       const { identity, membership: state } = held;
       const { start, last } = cidr.value;
-      await foundMesh({ crypto: nodeCrypto, random, identity, state, range: { start, last } });
+      await foundMesh({
+        crypto: nodeCrypto,
+        random,
+        identity,
+        state,
+        range: { start, last },
+        plain: !encryption,
+      });
       try {
         await bringUp(true);
       } catch (error) {

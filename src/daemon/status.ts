@@ -61,7 +61,8 @@ export function createStatus(parts: StatusParts): () => Status {
 }
 
 function meshStatus({ mesh, range }: Network) {
-  return { id: mesh.id, creator: mesh.membership.creator === mesh.membership.self, range };
+  const { creator, self, genesis } = mesh.membership;
+  return { id: mesh.id, creator: creator === self, range, encryption: !genesis.plain };
 }
 
 /** The data path binds the same address as the control plane, and a port of its own only when that was left to the kernel. */

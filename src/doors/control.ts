@@ -27,6 +27,14 @@ export interface Control {
   expose(request: ExposeRequest): Promise<EndpointStatus>;
   /** Takes the host's addresses away again; the list of those that there were. */
   hide(): Promise<readonly EndpointStatus[]>;
+  /** The path to each peer, with counters read at once. */
+  paths(): Promise<readonly PathRow[]>;
+  /** Links that may go without encryption where the other end agrees. */
+  trusted(): TrustStatus;
+  /** Takes effect at once and outlives restarts, as does `distrust`. Fine when it is there. */
+  trust(request: TrustRequest): Promise<TrustStatus>;
+  /** Rejects with `unknown-subnet`. */
+  distrust(request: TrustRequest): Promise<TrustStatus>;
   /**
    * Undoes everything on the machine and keeps the state, so that the next start has the same addresses. When it resolves only
    * the API still runs; the daemon then answers the caller, closes it and exits.
@@ -37,6 +45,32 @@ export interface Control {
 export interface FoundRequest {
   /** CIDR of the new mesh; absent: the configured one. */
   readonly range?: string;
+  /** False: a mesh that trusts every link between its hosts. Rejects with `other-encryption` in a mesh that does not. Absent: true. */
+  readonly encryption?: boolean;
+}
+
+export interface TrustRequest {
+  /** CIDR of underlay addresses. */
+  readonly subnet: string;
+}
+
+export interface TrustStatus {
+  /** The mesh was made without encryption: every link is trusted, whatever is listed. */
+  readonly everywhere: boolean;
+  readonly subnets: readonly TrustedSubnet[];
+}
+
+export interface TrustedSubnet {
+  readonly subnet: string;
+  readonly from: 'configuration' | 'command';
+}
+
+/** A peer and how packets get to it. */
+export interface PathRow extends PathStatus {
+  readonly nickname: string;
+  readonly id: string;
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
 }
 
 export interface JoinRequest {
@@ -140,6 +174,8 @@ export interface MeshStatus {
   /** Whether this host made the mesh. */
   readonly creator: boolean;
   readonly range: string;
+  /** False: made with `--no-encryption`. */
+  readonly encryption: boolean;
 }
 
 export interface ListenStatus {
@@ -180,9 +216,18 @@ export interface ControlLinkStatus {
 }
 
 export interface PathStatus {
-  readonly kind: 'encrypted' | 'none';
+  /** `vxlan`: the kernel's own, in clear over a trusted link. */
+  readonly kind: 'vxlan' | 'encrypted' | 'none';
   /** `host:port` where packets go. */
   readonly endpoint: string | null;
+  /** Bytes of the largest packet of a container that gets to the peer. */
+  readonly mtu: number;
+  /** Why it is not a better one; null when it is the best there is. */
+  readonly reason: string | null;
+  /** Part of the last probes that were lost, 0 … 1; null where the path is not probed. */
+  readonly loss: number | null;
+  /** Milliseconds; null where the path is not probed. */
+  readonly roundTrip: number | null;
 }
 
 export interface SessionStatus {

@@ -52,6 +52,16 @@ export const TABLE = {
     title: 'This host is in no mesh',
     remedy: 'run `weft up` to make one, or `weft join TOKEN` to join one',
   },
+  'other-encryption': {
+    status: 409,
+    title: 'This host is in a mesh that encrypts, and that stays so for its life',
+    remedy: 'leave --no-encryption out; `weft trust add CIDR` lets single links go without',
+  },
+  'unknown-subnet': {
+    status: 404,
+    title: 'This block of addresses is not trusted here',
+    remedy: 'see `weft trust ls`',
+  },
   starting: { status: 503, title: 'The daemon is still starting', remedy: 'wait, and watch `weft status`' },
   stopping: {
     status: 503,

@@ -2,6 +2,7 @@ import {
   type AttachRequest,
   type Control,
   type EndpointStatus,
+  type FoundRequest,
   type Invitation,
   type InviteRequest,
   isDegraded,
@@ -10,6 +11,7 @@ import {
   type Phase,
   type Started,
   type Status,
+  type TrustStatus,
   type Warning,
 } from './control.ts';
 import { findEndpoints } from './endpoints.ts';
@@ -51,7 +53,8 @@ const NO_TRAFFIC = { sentPackets: 0, sentBytes: 0, receivedPackets: 0, receivedB
 
 export function createMemoryControl(options: MemoryControlOptions = {}): MemoryControl {
   let phase: Phase = { state: 'idle', text: 'in no mesh' };
-  let mesh: { id: string; creator: boolean; range: string } | null = null;
+  let mesh: { id: string; creator: boolean; range: string; encryption: boolean } | null = null;
+  const trusted = new Set<string>();
   let facts: MemoryFacts = { peers: [], warnings: [], drops: {}, owners: [] };
   let made = 0;
   const endpoints = new Map<string, EndpointStatus>();
@@ -71,12 +74,12 @@ export function createMemoryControl(options: MemoryControlOptions = {}): MemoryC
     if (mesh === null) throw new ControlError('no-mesh');
   }
 
-  async function start(id: string, creator: boolean, range: string): Promise<Started> {
+  async function start(id: string, creator: boolean, range: string, encryption = true): Promise<Started> {
     enter('starting', creator ? 'making the keys of the mesh' : 'asking a peer for addresses');
     await Promise.resolve();
     enter('starting', 'bringing up the device');
     await Promise.resolve();
-    mesh = { id, creator, range };
+    mesh = { id, creator, range, encryption };
     enter('ready', 'ready');
     return { created: true, status: status() };
   }
@@ -185,9 +188,10 @@ export function createMemoryControl(options: MemoryControlOptions = {}): MemoryC
     return { token, id, ttl: request.ttl ?? DAY, uses: request.uses ?? 1, addresses: ['192.0.2.1:6783'] };
   }
 
-  async function found(request: { range?: string }): Promise<Started> {
+  async function found(request: FoundRequest): Promise<Started> {
     requireRunning();
-    if (mesh === null) return start(OWN_MESH, true, request.range ?? DEFAULT_RANGE);
+    if (mesh === null) return start(OWN_MESH, true, request.range ?? DEFAULT_RANGE, request.encryption);
+    if (request.encryption === false && mesh.encryption) throw new ControlError('other-encryption');
     if (request.range !== undefined && request.range !== mesh.range) {
       throw new ControlError('other-range', `This mesh has ${mesh.range}`);
     }
@@ -209,6 +213,12 @@ export function createMemoryControl(options: MemoryControlOptions = {}): MemoryC
     const detached = endpoints.size;
     endpoints.clear();
     return { detached };
+  }
+
+  function trustStatus(): TrustStatus {
+    requireMesh();
+    const subnets = [...trusted].map((subnet) => ({ subnet, from: 'command' as const }));
+    return { everywhere: mesh?.encryption === false, subnets };
   }
 
   function status(): Status {
@@ -265,6 +275,23 @@ export function createMemoryControl(options: MemoryControlOptions = {}): MemoryC
     detach,
     expose,
     hide,
+    async paths() {
+      requireMesh();
+      return facts.peers.map(({ nickname, id, path, traffic: { sentBytes, receivedBytes } }) => {
+        return { nickname, id, ...path, sentBytes, receivedBytes };
+      });
+    },
+    trusted: trustStatus,
+    async trust({ subnet }) {
+      requireMesh();
+      trusted.add(subnet);
+      return trustStatus();
+    },
+    async distrust({ subnet }) {
+      requireMesh();
+      if (!trusted.delete(subnet)) throw new ControlError('unknown-subnet');
+      return trustStatus();
+    },
     down,
     show(more) {
       facts = { ...facts, ...more };

@@ -7,7 +7,15 @@ import { missing, searchPath } from './command.ts';
 import { batch, type LinkState, type RouteState, readLinks } from './iproute.ts';
 import { readAddress, readDestination, readNetwork } from './ipv4.ts';
 import type { Ledger } from './ledger.ts';
-import { checkInterface, checkMtu, DEVICE_ALIAS, isHostLink, LINK_GROUP, ROUTE_PROTOCOL } from './names.ts';
+import {
+  ANCHOR,
+  checkInterface,
+  checkMtu,
+  DEVICE_ALIAS,
+  isHostLink,
+  LINK_GROUP,
+  ROUTE_PROTOCOL,
+} from './names.ts';
 import type { Namespace } from './namespace.ts';
 
 /** Rejects when this process cannot do its work here at all, with the step that puts it right. */
@@ -80,7 +88,7 @@ function overlap(plan: MeshPlan, what: string): HostError {
 }
 
 /** IPv4 is forwarded and IPv6 learns nothing from what arrives. */
-const DEVICE_SYSCTLS: Readonly<Record<string, string>> = {
+export const DEVICE_SYSCTLS: Readonly<Record<string, string>> = {
   'ipv4/conf/@/forwarding': '1',
   // Loose: a peer's packets may come in by one path while ours go out by another. The data path has checked their source.
   'ipv4/conf/@/rp_filter': '2',
@@ -142,7 +150,12 @@ export async function prepareDevice(
     ]);
   }
   await host.setSysctls(sysctlsFor(device, DEVICE_SYSCTLS));
+  if (!there?.addresses.some(({ local }) => local === ANCHOR)) await batch(host, [anchorOf(device)]);
   if (!there?.up) await batch(host, [['link', 'set', 'dev', device, 'up']]);
+}
+
+export function anchorOf(device: string): readonly string[] {
+  return ['address', 'replace', `${ANCHOR}/32`, 'dev', device, 'scope', 'link'];
 }
 
 export async function isOurDevice(link: LinkState, ledger: Ledger): Promise<boolean> {

@@ -1,5 +1,6 @@
 import { type Cidr, formatCidr, formatIpv4 } from '../core/address.ts';
 import { HostError } from '../ports/host.ts';
+import { FAST_PATH_ARRIVALS } from './firewall-vxlan.ts';
 import { LINK_GROUP } from './names.ts';
 import type { Namespace } from './namespace.ts';
 
@@ -43,6 +44,7 @@ table inet weft {
     ip daddr != ${range} counter drop
     iifname . ip saddr @endpoints accept
     iifname ${mesh.device} meta nfproto ipv4 accept
+    ${FAST_PATH_ARRIVALS}
     counter drop
   }
   chain leaving {

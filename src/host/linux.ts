@@ -2,6 +2,7 @@ import type { Cidr } from '../core/address.ts';
 import { formatCidr, formatIpv4 } from '../core/address.ts';
 import type { EndpointId } from '../core/ids.ts';
 import {
+  type FastPathPlan,
   type Host,
   type HostAddress,
   HostError,
@@ -11,7 +12,9 @@ import {
 } from '../ports/host.ts';
 import type { Log } from '../ports/log.ts';
 import { checkMachine, checkMesh, checkOverlap, isOurDevice, prepareDevice } from './device.ts';
+import { fastPathSources, raiseFastPath, readFastPath, readSent, removeFastPath } from './fast-path.ts';
 import { raiseFirewall, removeFirewall } from './firewall.ts';
+import { createAdmission } from './firewall-vxlan.ts';
 import { admitForwarding, removeForwarding } from './forwarding.ts';
 import { readIdleLinks } from './holder.ts';
 import { batch, readLinks, readRoutes, readRules } from './iproute.ts';
@@ -26,7 +29,7 @@ import {
   plugInto,
   removeLink,
 } from './links.ts';
-import { checkEndpoint, endpointOf, hostLinkOf } from './names.ts';
+import { ANCHOR, checkEndpoint, endpointOf, hostLinkOf } from './names.ts';
 import { hostNamespace } from './namespace.ts';
 import { offerLink } from './offer.ts';
 import { endpointSources, meshRule, rangeRoutes, removeRoutes, sourceFor } from './routes.ts';
@@ -52,6 +55,8 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
   const exclusively = createQueue();
   let mesh: { readonly device: string; readonly range: Cidr } | undefined;
   let exposed: readonly Cidr[] = [];
+  const admission = createAdmission(host);
+  let fast: FastPathPlan | null = null;
 
   async function prepare(plan: MeshPlan): Promise<void> {
     const range = checkMesh(plan);
@@ -103,18 +108,27 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
       const whom = holder?.name ?? routed?.device ?? 'this host';
       throw new HostError('address-taken', `${whom} has one of ${texts.join(', ')} already`);
     }
-    const current = links.find((link) => link.name === device)?.addresses.map(({ local }) => local) ?? [];
+    const present = links.find((link) => link.name === device)?.addresses.map(({ local }) => local) ?? [];
+    const current = present.filter((local) => local !== ANCHOR);
     const gone = current.filter((text) => !texts.includes(text));
     // Routes let go of an address before it goes: the kernel drops a route with the address that it names as source.
     await batch(host, [
       ...texts.filter((text) => !current.includes(text)).map((text) => address('add', text, device)),
       ...rangeRoutes(device, range, wanted, routes),
       ...endpointSources(wanted, routes),
+      ...(fast === null ? [] : await fastPathSources({ host, admission, range, exposed: wanted }, fast)),
       ...gone.map((text) => address('del', text, device)),
     ]);
     // With the last address of a link the kernel drops all routes by it.
     if (gone.length > 0) await batch(host, rangeRoutes(device, range, wanted, await readRoutes(host)));
     exposed = wanted;
+  }
+
+  async function setFastPath(plan: FastPathPlan | null): Promise<void> {
+    const { range } = prepared();
+    if (plan === null) await removeFastPath(host, admission);
+    else await raiseFastPath({ host, admission, range, exposed }, plan);
+    fast = plan;
   }
 
   async function restore(): Promise<boolean> {
@@ -124,12 +138,14 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
       await removeLink(host, link.name);
       found = true;
     }
+    if (await removeFastPath(host, admission)) found = true;
     await removeRoutes(host, await readRoutes(host));
     await removeFirewall(host);
     await removeForwarding(host);
     await ledger.clear();
     mesh = undefined;
     exposed = [];
+    fast = null;
     log.info('host restored');
     return found;
   }
@@ -166,6 +182,9 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
         if (changed) log.info('let the mesh through the FORWARD chain, which somebody has closed');
       }),
     setHostAddresses: (addresses) => exclusively(() => setHostAddresses(addresses)),
+    setFastPath: (plan) => exclusively(() => setFastPath(plan)),
+    fastPath: () => exclusively(() => readFastPath(host, admission)),
+    fastPathSent: () => readSent(host),
     restore: () => exclusively(restore),
   };
 }

@@ -18,8 +18,15 @@ export const ROUTE_TABLE = '173';
 /** Before the main table (32766) and the rules that VPN clients put ahead of it. */
 export const RULE_PRIORITY = '17300';
 
+/**
+ * An address of both our devices that is used for nothing: where a link has none, the kernel takes loose reverse-path filtering as the
+ * strict one, and drops what comes by one path while the route goes by the other. Link-local (RFC 3927), so nobody routes there.
+ */
+export const ANCHOR = '169.254.173.1';
+
 /** Alias of the mesh's device. */
 export const DEVICE_ALIAS = 'weft:mesh';
+export const FAST_PATH_ALIAS = 'weft:fast-path';
 const ENDPOINT_ALIAS = 'weft:endpoint:';
 const HOST_LINK = /^wft[a-z2-7]{12}$/;
 

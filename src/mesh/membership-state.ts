@@ -85,8 +85,10 @@ export async function foundMesh(parts: {
   readonly state: MembershipStateSection;
   /** First and last address, as unsigned 32-bit numbers. */
   readonly range: { readonly start: number; readonly last: number };
+  /** Without encryption between hosts, wherever the kernel's own path works. Default false. */
+  readonly plain?: boolean;
 }): Promise<MeshId> {
-  const { crypto, random, identity, state, range } = parts;
+  const { crypto, random, identity, state, range, plain = false } = parts;
   const before = state.get();
   if (before?.phase === 'member')
     throw new MembershipError('other-mesh', 'this host is a member of a mesh already');
@@ -97,7 +99,7 @@ export async function foundMesh(parts: {
   const own = { mesh, peer: creator, issuer: crypto.peerId(root), heir: undefined, serial: 0 };
   await state.set({
     phase: 'member',
-    genesis: signGenesis({ mesh, creator, range, root }, rootSeed, crypto),
+    genesis: signGenesis({ mesh, creator, range, root, plain }, rootSeed, crypto),
     chain: [signCertificate(own, rootSeed, crypto)],
     epochs: [{ number: 1, secret: random.bytes(32) }],
     serial: 0,

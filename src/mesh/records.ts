@@ -43,6 +43,8 @@ export const KEY = {
   uses: 'uses',
   /** `name/<endpoint id>`: names of an endpoint of the author, see names.ts. */
   name: 'name/',
+  /** `trust`: Declaration (core/path.ts), one an author. */
+  trust: 'trust',
 } as const;
 
 /** What a peer says of itself. */

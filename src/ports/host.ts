@@ -1,3 +1,4 @@
+import type { Range } from '../core/address.ts';
 import type { EndpointId } from '../core/ids.ts';
 
 /**
@@ -28,6 +29,15 @@ export interface Host {
   admitForwarding(): Promise<void>;
   /** The addresses that the host itself has in the mesh (`weft expose`), on the mesh's device. `prepare` comes first. */
   setHostAddresses(addresses: readonly HostAddress[]): Promise<void>;
+  /**
+   * The kernel's own path to some peers, as a whole; null: none. What is there already stays without a gap, routes come last and go
+   * first. `prepare` comes first.
+   */
+  setFastPath(plan: FastPathPlan | null): Promise<void>;
+  /** What there is of it, read from the kernel, also when an earlier life made it; null: no device. */
+  fastPath(): Promise<FastPathState | null>;
+  /** Packets that have left by its device since that was made; 0 without one. Cheap. */
+  fastPathSent(): Promise<number>;
   /**
    * Removes everything that any of the above made and puts back every sysctl; whether there was any link. Refuses, like `prepare`, with
    * `machine-in-use` while another daemon holds its device in this network namespace: what is there is that one's.
@@ -108,6 +118,54 @@ export interface PluggedEndpoint {
 export interface HostAddress {
   /** With the network's prefix. */
   readonly address: string;
+}
+
+/** Name of the VXLAN device; one daemon works in a network namespace, so there is one. */
+export const FAST_PATH_DEVICE = 'weft-vxlan';
+/** UDP port inside the device where probes are answered. */
+export const PROBE_PORT = 6784;
+
+export interface FastPathPlan {
+  /** 24 bits. */
+  readonly vni: number;
+  /** UDP port on the underlay. */
+  readonly port: number;
+  readonly mac: string;
+  /** IPv6 link-local address of this host on the device, for probes. */
+  readonly linkLocal: string;
+  /** Addresses that packets may come to. */
+  readonly own: readonly Range[];
+  readonly peers: readonly FastPathPeer[];
+}
+
+export interface FastPathPeer {
+  /** IPv4 text; packets from elsewhere are dropped before they are unpacked. */
+  readonly underlay: string;
+  readonly mac: string;
+  readonly linkLocal: string;
+  /** Addresses that belong to the peer, sorted and coalesced. Packets from it with another source are dropped. */
+  readonly ranges: readonly Range[];
+  /** Bytes of an inner packet: packets for `ranges` take this path. Null: it is only open, nothing takes it. */
+  readonly mtu: number | null;
+}
+
+export interface FastPathState {
+  readonly peers: readonly FastPathPeerState[];
+}
+
+export interface FastPathPeerState {
+  readonly underlay: string;
+  readonly mac: string;
+  /** Of its routes; null when it has none. */
+  readonly mtu: number | null;
+  readonly sent: FastPathCounters;
+  readonly received: FastPathCounters;
+}
+
+/** Inner packets and bytes; large segments count as one packet where the kernel carries them whole. */
+export interface FastPathCounters {
+  readonly packets: number;
+  readonly bytes: number;
 }
 
 export type HostErrorCode =

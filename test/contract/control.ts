@@ -41,6 +41,25 @@ export function controlContract(name: string, open: () => Promise<ControlFixture
     await refused('no-mesh', () => control.detach({ endpoint: 'x' }));
     await refused('no-mesh', () => control.expose({}));
     await refused('no-mesh', () => control.hide());
+    await refused('no-mesh', async () => control.trusted());
+    await refused('no-mesh', () => control.paths());
+  });
+
+  story('trust is added once, listed, and taken back once', async ({ control }) => {
+    await control.found({});
+    assert.deepEqual(control.trusted(), { everywhere: false, subnets: [] });
+    const added = await control.trust({ subnet: '192.0.2.0/24' });
+    assert.deepEqual(added.subnets, [{ subnet: '192.0.2.0/24', from: 'command' }]);
+    assert.deepEqual(await control.trust({ subnet: '192.0.2.0/24' }), added);
+    assert.deepEqual(await control.distrust({ subnet: '192.0.2.0/24' }), { everywhere: false, subnets: [] });
+    await refused('unknown-subnet', () => control.distrust({ subnet: '192.0.2.0/24' }));
+    assert.deepEqual(await control.paths(), []);
+  });
+
+  story('a mesh keeps to what it was made with', async ({ control }) => {
+    await control.found({ encryption: true });
+    await refused('other-encryption', () => control.found({ encryption: false }));
+    assert.equal(control.status().mesh?.encryption, true);
   });
 
   story('founding goes through starting to ready, and a second time changes nothing', async ({ control }) => {

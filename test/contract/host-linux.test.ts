@@ -7,6 +7,8 @@ hostContract('Host on Linux', needsRoot, async () => {
   const namespaces = await createNamespaces();
   const { hostPath, stateDirectory } = namespaces;
   const ip = (namespace: string, ...words: string[]) => namespaces.run(namespace, 'ip', ...words);
+  // A host without any address has no table of local addresses, which the kernel asks about gateways.
+  await namespaces.run('host', 'ip', 'link', 'set', 'lo', 'up');
   const interfaces = async (sandbox: string) => {
     const rows = JSON.parse(await namespaces.run(sandbox, 'ip', '-json', 'link')) as { ifname: string }[];
     return rows

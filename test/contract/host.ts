@@ -22,6 +22,23 @@ export interface HostBench {
 }
 
 const MESH = { device: 'weft0', range: '10.32.0.0/12', mtu: 1400 };
+const FAST = {
+  vni: 7_824_742,
+  port: 4789,
+  mac: '06:57:00:00:00:01',
+  linkLocal: 'fe80::1',
+  own: [{ start: 0x0a200000, last: 0x0a27ffff }],
+  peers: [
+    {
+      underlay: '192.0.2.7',
+      mac: '06:57:00:00:00:02',
+      linkLocal: 'fe80::2',
+      // From 10.40.0.0 to 10.44.0.4: blocks of several sizes, the last of one address.
+      ranges: [{ start: 0x0a280000, last: 0x0a2c0004 }],
+      mtu: 1400,
+    },
+  ],
+} as const;
 const A = 'a'.repeat(64) as EndpointId;
 const B = 'b-1.eth0' as EndpointId;
 
@@ -233,6 +250,32 @@ export function hostContract(title: string, skip: string | false, makeBench: () 
       assert.deepEqual([again.interface, again.mac], ['eth0', MAC]);
       await host.unplug(A);
       assert.equal((await host.plug(plan(one, { mac: MAC }))).mac, MAC);
+    });
+
+    test('a fast path shows what was asked for, again and again, until it is not wanted', async () => {
+      assert.equal(await host.fastPath(), null);
+      const none = { packets: 0, bytes: 0 };
+      const open = { underlay: FAST.peers[0].underlay, mac: FAST.peers[0].mac, sent: none, received: none };
+      await host.setFastPath(FAST);
+      await host.setFastPath(FAST);
+      assert.deepEqual(await host.fastPath(), { peers: [{ ...open, mtu: 1400 }] });
+      await host.setFastPath({ ...FAST, peers: [{ ...FAST.peers[0], mtu: null }] });
+      assert.deepEqual(await host.fastPath(), { peers: [{ ...open, mtu: null }] });
+      await host.setFastPath({ ...FAST, peers: [] });
+      assert.deepEqual(await host.fastPath(), { peers: [] });
+      await host.setFastPath(null);
+      await host.setFastPath(null);
+      assert.equal(await host.fastPath(), null);
+    });
+
+    test('the next life of the daemon finds the fast path of the last one, and a restore ends it', async () => {
+      await host.setFastPath(FAST);
+      const before = await host.fastPath();
+      const next = bench.start();
+      await next.prepare(MESH);
+      assert.deepEqual(await next.fastPath(), before);
+      await next.restore();
+      assert.equal(await next.fastPath(), null);
     });
 
     test('a restore removes everything, and may be repeated by a later life', async () => {

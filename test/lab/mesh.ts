@@ -9,8 +9,9 @@ export function tokenIn(text: string): string {
 }
 
 /** `weft join`; the token is not echoed whole. */
-export async function join(host: LabHost, token: string): Promise<void> {
-  await host.weft(['join', token], { say: `weft join ${token.slice(0, 10)}…` });
+export async function join(host: LabHost, token: string, options: readonly string[] = []): Promise<void> {
+  const say = ['weft join', `${token.slice(0, 10)}…`, ...options].join(' ');
+  await host.weft(['join', token, ...options], { say });
 }
 
 /** Makes a mesh of all the hosts: `weft up` on the first, `weft join` on the others, one after the other. */

@@ -7,6 +7,10 @@ export interface Wire {
   cut(a: string, b: string): Promise<void>;
   /** Drops what `host` sends and gets of this protocol and port; both stay usable for the rest. */
   block(host: string, protocol: 'udp' | 'tcp', port: number): Promise<void>;
+  /** Drops what `host` sends to this UDP port, and nothing that comes back; with `above`, only datagrams of more bytes than that. */
+  swallow(host: string, port: number, above?: number): Promise<void>;
+  /** Overwrites two bytes inside what `host` sends to this UDP port, `at` bytes behind the start of the UDP header. */
+  corrupt(host: string, port: number, at: number): Promise<void>;
   /** Drops everything of one version of IP, between all hosts. */
   filter(family: 'ipv4' | 'ipv6'): Promise<void>;
   /** Drops this share of what `host` sends, 0 … 99.9 percent, at random. */
@@ -68,6 +72,10 @@ export function createWire(namespace: Namespace): Wire {
         `oifname "${portOf(host)}" ${protocol} dport ${port} drop`,
         `oifname "${portOf(host)}" ${protocol} sport ${port} drop`,
       ),
+    swallow: (host, port, above = 0) =>
+      add(`iifname "${portOf(host)}" udp dport ${port} udp length > ${above + 8} drop`),
+    corrupt: (host, port, at) =>
+      add(`iifname "${portOf(host)}" udp dport ${port} @th,${at * 8},16 set 0xdead`),
     filter: (family) => add(`ether type ${family === 'ipv4' ? 'ip' : 'ip6'} drop`),
     lose: (host, percent) => add(`iifname "${portOf(host)}" numgen random mod 1000 < ${percent * 10} drop`),
     unplug: (host) => link(host, 'down'),

@@ -97,13 +97,15 @@ test('the same certificate has the same bytes for signing wherever it was made',
 test('genesis and tombstone are believed from their signers only', () => {
   const range = { start: 1, last: 9 };
   const genesis = signGenesis(
-    { mesh, creator: creator.peer, range, root: root.publicKey },
+    { mesh, creator: creator.peer, range, root: root.publicKey, plain: false },
     root.seed,
     crypto,
   );
   assert.deepEqual(checkGenesis(genesis, mesh, crypto), { ok: true, value: genesis });
   const wrong = [
     [{ ...genesis, range: { start: 1, last: 10 } }, 'bad-signature'],
+    [{ ...genesis, plain: true }, 'bad-signature'],
+    [{ ...genesis, plain: 1 }, 'malformed'],
     [{ ...genesis, range: { start: 9, last: 1 } }, 'malformed'],
     [{ ...genesis, range: { start: -1, last: 1 } }, 'malformed'],
     [{ ...genesis, creator: root.peer }, 'bad-signature'],
@@ -130,7 +132,7 @@ test('genesis and tombstone are believed from their signers only', () => {
 test('no input makes a check throw', () => {
   const { peer, chain } = chainOf(2);
   const genesis = signGenesis(
-    { mesh, creator: creator.peer, range: { start: 0, last: 1 }, root: root.publicKey },
+    { mesh, creator: creator.peer, range: { start: 0, last: 1 }, root: root.publicKey, plain: true },
     root.seed,
     crypto,
   );

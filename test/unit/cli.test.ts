@@ -57,7 +57,14 @@ const peer: fc.Arbitrary<PeerStatus> = fc.record({
     direction: fc.option(fc.constantFrom('dialled', 'accepted')),
     hops: fc.option(fc.nat(9)),
   }),
-  path: fc.record({ kind: fc.constantFrom('encrypted', 'none'), endpoint: fc.option(address) }),
+  path: fc.record({
+    kind: fc.constantFrom('vxlan', 'encrypted', 'none'),
+    endpoint: fc.option(address),
+    mtu: fc.nat(65_535),
+    reason: fc.option(word),
+    loss: fc.option(fc.double({ min: 0, max: 1, noNaN: true })),
+    roundTrip: fc.option(fc.double({ min: 0, max: 1e4, noNaN: true })),
+  }),
   session: fc.option(fc.record({ epoch: fc.nat(), suite: word, age: fc.nat(1e6) })),
   lastError: fc.option(word),
   traffic,
@@ -226,7 +233,7 @@ test('every command without a daemon says so in one line, how to get one, and ex
 test('bad usage is one line with a remedy, nothing on stdout, and exit code 1', async () => {
   const lines: readonly (readonly [readonly string[], RegExp])[] = [
     [['statsu'], /unknown command 'statsu' \(did you mean status\?\)/],
-    [['status', 'ipan'], /no section 'ipan'.*peers, connections, ipam, endpoints/],
+    [['status', 'ipan'], /no section 'ipan'.*peers, connections, paths, ipam, endpoints/],
     [['help', 'statsu'], /unknown command 'statsu' \(did you mean status\?\)/],
     [['status', '--jsno'], /unknown option '--jsno' \(did you mean --json\?\)/],
     [['attach'], /missing required argument 'sandbox'/],
@@ -273,6 +280,7 @@ test('the help of every command has an example that begins with it', async () =>
     'peers',
     'attach',
     'detach',
+    'trust',
     'expose',
     'hide',
     'ps',

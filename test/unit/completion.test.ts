@@ -57,8 +57,9 @@ test('bash offers commands, sections, shells and flags where they belong', {
 }, () => {
   assert.deepEqual(offers('weft', 'sta'), ['status']);
   assert.ok(offers('weft', '').includes('attach'));
-  assert.deepEqual(offers('weft', 'status', ''), ['peers', 'connections', 'ipam', 'endpoints']);
+  assert.deepEqual(offers('weft', 'status', ''), ['peers', 'connections', 'paths', 'ipam', 'endpoints']);
   assert.deepEqual(offers('weft', '--json', 'status', 'ip'), ['ipam']);
+  assert.deepEqual(offers('weft', 'trust', ''), ['add', 'remove', 'ls']);
   assert.deepEqual(offers('weft', 'completion', 'z'), ['zsh']);
   assert.deepEqual(offers('weft', 'invite', '--u'), ['--uses']);
   assert.deepEqual(offers('weft', 'attach', 'blue', '--ip', ''), []);

@@ -45,6 +45,9 @@ test('without anything said, the defaults count', () => {
     listen: '::',
     advertise: [],
     device: 'weft0',
+    trustedSubnets: [],
+    vxlanPort: 4789,
+    vxlanVni: 7_824_742,
     mtu: null,
     docker: 'auto',
     dockerSocket: '/run/docker/plugins/weft.sock',
@@ -70,6 +73,9 @@ test('every option can be set in each of the three ways', () => {
     listen: '192.0.2.1',
     advertise: '192.0.2.9:7001',
     device: 'w1',
+    'trusted-subnets': '192.0.2.0/24',
+    'vxlan-port': '8472',
+    'vxlan-vni': '42',
     mtu: '1300',
     docker: 'on',
     'docker-socket': '/run/docker/plugins/other.sock',
@@ -225,8 +231,9 @@ test('the example configuration names every option with its default, and is take
     [],
   );
   const { config } = read({ file: switchedOn });
-  const { nickname, advertise, mtu, ...same } = config;
-  assert.deepEqual({ ...read().config, nickname, advertise, mtu }, { nickname, advertise, mtu, ...same });
+  const { nickname, advertise, trustedSubnets, mtu, ...same } = config;
+  const changed = { nickname, advertise, trustedSubnets, mtu };
+  assert.deepEqual({ ...read().config, ...changed }, { ...changed, ...same });
 });
 
 test('help names every option', () => {

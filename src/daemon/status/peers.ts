@@ -1,7 +1,14 @@
 import { formatHostPort } from '../../core/address.ts';
 import type { PeerId } from '../../core/ids.ts';
-import type { ControlLinkStatus, PeerStatus, SessionStatus } from '../../doors/control.ts';
+import type {
+  ControlLinkStatus,
+  PathStatus,
+  PeerStatus,
+  SessionStatus,
+  Traffic,
+} from '../../doors/control.ts';
 import type { LinkState } from '../../mesh/links.ts';
+import type { PathReport } from '../../mesh/paths.ts';
 import { KEY, readPeerRecord } from '../../mesh/records.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { DatapathCounters } from '../../ports/datapath.ts';
@@ -9,7 +16,11 @@ import type { Network } from '../network.ts';
 import { NO_TRAFFIC, trafficOf } from './traffic.ts';
 
 /** Every other member, by nickname, then id. */
-export function peerStatuses({ mesh }: Network, counters: DatapathCounters, clock: Clock): PeerStatus[] {
+export function peerStatuses(
+  { mesh, paths }: Network,
+  counters: DatapathCounters,
+  clock: Clock,
+): PeerStatus[] {
   const { membership, records, liveness, links, sessions, forwarding } = mesh;
   const states = new Map(links.states().map((state) => [state.peer, state]));
 
@@ -27,13 +38,14 @@ export function peerStatuses({ mesh }: Network, counters: DatapathCounters, cloc
       version: record?.version ?? null,
       state: liveness.isUp(peer) ? 'up' : 'down',
       control: linkStatus(link, liveness.topology.hops(peer)),
-      path: {
-        kind: session === null ? 'none' : 'encrypted',
-        endpoint: endpoint === undefined ? null : formatHostPort(endpoint.address, endpoint.port),
-      },
+      path: pathStatus(
+        paths.report(peer),
+        session !== null,
+        endpoint === undefined ? null : formatHostPort(endpoint.address, endpoint.port),
+      ),
       session,
       lastError: link?.lastError ?? negotiated?.lastError ?? null,
-      traffic: traffic === undefined ? NO_TRAFFIC : trafficOf(traffic),
+      traffic: withFastPath(traffic === undefined ? NO_TRAFFIC : trafficOf(traffic), paths.report(peer)),
     };
   }
 
@@ -51,6 +63,30 @@ function sessionStatus(negotiated: Negotiated, clock: Clock): SessionStatus | nu
   if (negotiated?.state !== 'established') return null;
   const { epoch = 0, suite = '', since = clock.now() } = negotiated;
   return { epoch, suite, age: Math.floor((clock.now() - since) / 1_000) };
+}
+
+function pathStatus(report: PathReport, hasSession: boolean, endpoint: string | null): PathStatus {
+  const { kind, mtu, reason, probe, underlay } = report;
+  return {
+    kind: kind === 'vxlan' ? 'vxlan' : hasSession ? 'encrypted' : 'none',
+    endpoint: kind === 'vxlan' ? underlay : endpoint,
+    mtu,
+    reason,
+    loss: probe?.loss ?? null,
+    roundTrip: probe?.roundTrip ?? null,
+  };
+}
+
+/** What went by the kernel's own path is counted by the kernel. */
+function withFastPath(counted: Traffic, { traffic }: PathReport): Traffic {
+  if (traffic === null) return counted;
+  return {
+    sentPackets: counted.sentPackets + traffic.sent.packets,
+    sentBytes: counted.sentBytes + traffic.sent.bytes,
+    receivedPackets: counted.receivedPackets + traffic.received.packets,
+    receivedBytes: counted.receivedBytes + traffic.received.bytes,
+    dropped: counted.dropped,
+  };
 }
 
 function linkStatus(link: LinkState | undefined, hops: number | undefined): ControlLinkStatus {

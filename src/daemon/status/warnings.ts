@@ -1,3 +1,4 @@
+import type { PeerId } from '../../core/ids.ts';
 import type { PeerStatus, Warning } from '../../doors/control.ts';
 import type { OpenedKeeper } from '../../mesh/keeper.ts';
 import type { Network } from '../network.ts';
@@ -77,6 +78,20 @@ const RULES: readonly ((facts: Facts) => Warning | undefined)[] = [
             .join(', ')}`,
           remedy:
             'this takes a moment after a start; when it stays, see `weft peers` and the log of the daemon',
+        };
+  },
+  ({ network, peers }) => {
+    const codes = ['not-trusted-here', 'not-trusted-there'];
+    const alone = peers.filter(({ id }) => codes.includes(network?.paths.report(id as PeerId).refusal ?? ''));
+    const [first] = alone;
+    return first === undefined
+      ? undefined
+      : {
+          code: 'trust-one-sided',
+          severity: 'info',
+          text: `${alone.length === 1 ? 'A link' : `${alone.length} links`} would do without encryption if both ends agreed: ${first.path.reason}`,
+          remedy:
+            'see `weft status paths`; run `weft trust add CIDR` on the host that does not trust, or `weft trust remove CIDR` on the other',
         };
   },
   ({ network }) => {

@@ -5,9 +5,10 @@ import type {
   FoundRequest,
   InviteRequest,
   JoinRequest,
+  TrustRequest,
 } from '../control.ts';
 import { ControlError } from '../errors.ts';
-import { cidr, type Field, integer, ipv4, optional, type Schema, text } from './schema.ts';
+import { boolean, cidr, type Field, integer, ipv4, optional, type Schema, text } from './schema.ts';
 
 /**
  * What each request may hold. Names end up as arguments of programs and as parts of paths, so their patterns are narrow and none
@@ -39,7 +40,10 @@ const token: Field<string> = {
 
 export const foundBody: Schema<FoundRequest> = {
   range: optional(cidr),
+  encryption: optional(boolean),
 };
+
+export const trustBody: Schema<TrustRequest> = { subnet: cidr };
 
 export const joinBody: Schema<JoinRequest> = { token };
 

@@ -1,6 +1,6 @@
 import type { JsonObject } from '../../core/json.ts';
 import type { Control } from '../control.ts';
-import { attachBody, detachBody, exposeBody, foundBody, inviteBody, joinBody } from './bodies.ts';
+import { attachBody, detachBody, exposeBody, foundBody, inviteBody, joinBody, trustBody } from './bodies.ts';
 import { check, type Schema } from './schema.ts';
 
 /** `read` shows, `manage` changes. A listener says which of them it grants. */
@@ -32,6 +32,10 @@ export function createRoutes(control: Control): readonly Route[] {
     get('/v1/status', () => control.status()),
     get('/v1/peers', () => ({ peers: control.status().peers })),
     get('/v1/endpoints', () => ({ endpoints: control.status().endpoints })),
+    get('/v1/paths', async () => ({ paths: await control.paths() })),
+    get('/v1/trust', () => control.trusted()),
+    post('/v1/trust/add', trustBody, (body) => control.trust(body)),
+    post('/v1/trust/remove', trustBody, (body) => control.distrust(body)),
     { ...post('/v1/up', foundBody, (body) => control.found(body)), progress: true },
     { ...post('/v1/join', joinBody, (body) => control.join(body)), progress: true },
     post('/v1/invite', inviteBody, (body) => control.invite(body)),

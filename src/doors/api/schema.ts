@@ -66,6 +66,14 @@ export function integer(least: number, most: number): Field<number> {
   };
 }
 
+export const boolean: Field<boolean> = {
+  optional: false,
+  read(value) {
+    if (typeof value !== 'boolean') throw new Error('true or false');
+    return value;
+  },
+};
+
 /** Text that one of core's strict parsers takes; the refusal has `code` and the parser's words. */
 function parsed(code: ErrorCode, parse: (value: string) => Parsed<unknown>): Field<string> {
   return {

@@ -2,6 +2,7 @@ import { formatIpv4, parseAddressWithPrefix, quote } from '../../core/address.ts
 import type { EndpointId } from '../../core/ids.ts';
 import {
   ENDPOINT_ID,
+  type FastPathPlan,
   type Host,
   HostError,
   INTERFACE_NAME,
@@ -45,6 +46,7 @@ interface Tables {
   readonly routes: string[];
   exposed: readonly string[];
   device: boolean;
+  fast: FastPathPlan | null;
 }
 
 interface SandboxEntry {
@@ -66,7 +68,14 @@ interface LinkEntry {
 
 export function createMemoryMachine(): MemoryMachine {
   let number = 0;
-  const tables: Tables = { sandboxes: new Map(), links: new Map(), routes: [], exposed: [], device: false };
+  const tables: Tables = {
+    sandboxes: new Map(),
+    links: new Map(),
+    routes: [],
+    exposed: [],
+    device: false,
+    fast: null,
+  };
   const { sandboxes, links, routes } = tables;
   return {
     tables,
@@ -190,9 +199,23 @@ export function createMemoryHost({ tables }: MemoryMachine): Host {
       for (const { address } of addresses) checkFree(formatIpv4(parse(address).address), undefined);
       tables.exposed = addresses.map(({ address }) => address);
     },
+    async setFastPath(plan) {
+      if (!tables.device) throw new HostError('command-failed', 'the mesh is not prepared on this host yet');
+      tables.fast = plan;
+    },
+    async fastPath() {
+      if (tables.fast === null) return null;
+      const none = { packets: 0, bytes: 0 };
+      const peers = tables.fast.peers.map(({ underlay, mac, mtu }) => {
+        return { underlay, mac, mtu, sent: none, received: none };
+      });
+      return { peers };
+    },
+    fastPathSent: async () => 0,
     async restore() {
       const found = links.size > 0 || tables.device;
       links.clear();
+      tables.fast = null;
       tables.exposed = [];
       tables.device = false;
       return found;

@@ -1,0 +1,176 @@
+import type { Range } from '../core/address.ts';
+import {
+  FAST_PATH_DEVICE,
+  type FastPathCounters,
+  type FastPathPlan,
+  HostError,
+  PROBE_PORT,
+} from '../ports/host.ts';
+import type { Namespace } from './namespace.ts';
+
+/**
+ * The table `ip weft_vxlan`: what the kernel unpacks for us. It sees a packet when its fragments are together and before the VXLAN device
+ * gets it, the outer source next to the inner one; afterwards nothing tells any more who sent it. Only packets with our VNI are
+ * its business: the port may be shared with others.
+ *
+ * What passes has a mark, which stays with the packet inside. Without the mark neither the table `inet weft` nor the device itself
+ * (fast-path.ts) lets it through: should this table be gone, the fast path is closed, not open.
+ */
+const TABLE = 'weft_vxlan';
+export const ADMITTED_MARK = '0x57';
+
+/** For the chain of `inet weft` that takes what comes by our links. */
+export const FAST_PATH_ARRIVALS = `iifname ${FAST_PATH_DEVICE} meta mark ${ADMITTED_MARK} meta nfproto ipv4 accept
+    iifname ${FAST_PATH_DEVICE} meta mark ${ADMITTED_MARK} ip6 saddr fe80::/64 udp dport ${PROBE_PORT} accept`;
+
+/**
+ * Bits from the start of the UDP header, which has 64, as the VXLAN header (RFC 7348 §5), then 112 of Ethernet: type at 224, and the inner
+ * header at 240: for IPv4 the source 96 bits and the destination 128 further on; for IPv6 the next header at 48, the first
+ * half of the source at 64, the destination port of UDP at 336.
+ */
+const VNI = '@th,96,24';
+const ETHER_TYPE = '@th,224,16';
+const SOURCE = '@th,336,32';
+const DESTINATION = '@th,368,32';
+const NEXT_HEADER6 = '@th,288,8';
+const SOURCE6 = '@th,304,64';
+const PORT6 = '@th,576,16';
+/** VXLAN's own headers on each packet: outer IPv4 20, UDP 8, VXLAN 8, Ethernet 14. */
+const OVERHEAD = 50;
+
+type Counters = ReadonlyMap<string, FastPathCounters>;
+
+export interface AdmissionCounters {
+  /** By underlay address. */
+  readonly received: Counters;
+  readonly sent: Counters;
+}
+
+/** What was loaded last and how nft lists it: tells whether somebody has changed it since. */
+export interface Admission {
+  raise(plan: FastPathPlan): Promise<void>;
+  remove(): Promise<void>;
+  /** All zero when the table is missing. */
+  counters(): Promise<AdmissionCounters>;
+}
+
+export function createAdmission(host: Namespace): Admission {
+  let loaded: { text: string; listed: string } | undefined;
+
+  /** Undefined when there is no such table. */
+  async function list(option: string): Promise<string | undefined> {
+    try {
+      return await host.run(['nft', option, 'list', 'table', 'ip', TABLE]);
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async function counters(): Promise<AdmissionCounters> {
+    const text = await list('-j');
+    return { received: countersIn(text, 'peers'), sent: countersIn(text, 'sent') };
+  }
+
+  return {
+    counters,
+    async raise(plan) {
+      const text = tableOf(plan, { received: new Map(), sent: new Map() });
+      if (loaded?.text === text && (await list('--stateless')) === loaded.listed) return;
+      // One step: at no moment is there less of it than before, and what was counted stays.
+      const whole = tableOf(plan, await counters());
+      await host.run(['nft', '-f', '-'], `add table ip ${TABLE}\ndelete table ip ${TABLE}\n${whole}`);
+      loaded = { text, listed: (await list('--stateless')) ?? '' };
+    },
+    async remove() {
+      loaded = undefined;
+      try {
+        await host.run(['nft', 'delete', 'table', 'ip', TABLE]);
+      } catch (error) {
+        if (!isMissing(error)) throw error;
+      }
+    },
+  };
+}
+
+function isMissing(error: unknown): boolean {
+  return error instanceof HostError && /No such file or directory/.test(error.message);
+}
+
+function tableOf({ vni, port, own, peers }: FastPathPlan, before: AdmissionCounters): string {
+  const counted = (counts: Counters) =>
+    peers.map(({ underlay }) => {
+      const { packets, bytes } = counts.get(underlay) ?? { packets: 0, bytes: 0 };
+      return `${underlay} counter packets ${packets} bytes ${bytes}`;
+    });
+  const sources = peers.flatMap(({ underlay, ranges }) =>
+    ranges.map((range) => `${underlay} . ${spell(range)}`),
+  );
+  return `table ip ${TABLE} {
+  set peers { type ipv4_addr; counter; ${elements(counted(before.received))} }
+  set sent { type ipv4_addr; counter; ${elements(counted(before.sent))} }
+  set sources { typeof ip saddr . ${SOURCE}; flags interval; ${elements(sources)} }
+  set own { typeof ${DESTINATION}; flags interval; ${elements(own.map(spell))} }
+  chain inner {
+    ${ETHER_TYPE} 0x0800 ip saddr . ${SOURCE} @sources ${DESTINATION} @own meta mark set ${ADMITTED_MARK} accept
+    ${ETHER_TYPE} 0x86dd ${NEXT_HEADER6} 17 ${SOURCE6} 0xfe80000000000000 ${PORT6} ${PROBE_PORT} meta mark set ${ADMITTED_MARK} accept
+    counter drop
+  }
+  chain admit {
+    ip saddr @peers goto inner
+    counter drop
+  }
+  chain leave {
+    ip daddr @sent accept
+    counter drop
+  }
+  chain arriving {
+    type filter hook input priority raw; policy accept;
+    udp dport ${port} ${VNI} ${vni} goto admit
+  }
+  chain leaving {
+    type filter hook output priority raw; policy accept;
+    udp dport ${port} ${VNI} ${vni} goto leave
+  }
+}
+`;
+}
+
+function elements(list: readonly string[]): string {
+  return list.length === 0 ? '' : `elements = { ${list.join(', ')} };`;
+}
+
+/** A set of raw bytes takes numbers only. */
+function spell({ start, last }: Range): string {
+  const hex = (address: number) => `0x${address.toString(16).padStart(8, '0')}`;
+  return start === last ? hex(start) : `${hex(start)}-${hex(last)}`;
+}
+
+/** Elements of one set with what they counted, without the headers. */
+function countersIn(listing: string | undefined, name: string): Counters {
+  const found = new Map<string, FastPathCounters>();
+  if (listing === undefined) return found;
+  const { nftables } = JSON.parse(listing) as { nftables: readonly { set?: ListedSet }[] };
+  for (const { set } of nftables) {
+    if (set?.name !== name) continue;
+    for (const { elem } of set.elem ?? []) {
+      if (elem?.val === undefined || elem.counter === undefined) continue;
+      found.set(elem.val, elem.counter);
+    }
+  }
+  return found;
+}
+
+interface ListedSet {
+  readonly name: string;
+  readonly elem?: readonly {
+    readonly elem?: { readonly val?: string; readonly counter?: FastPathCounters };
+  }[];
+}
+
+/** Bytes of inner packets. */
+export function innerOf(counted: FastPathCounters | undefined): FastPathCounters {
+  if (counted === undefined) return { packets: 0, bytes: 0 };
+  const { packets, bytes } = counted;
+  return { packets, bytes: Math.max(0, bytes - packets * OVERHEAD) };
+}

@@ -1,0 +1,229 @@
+import { equalBytes } from '../../core/bytes.ts';
+import type { Crypto } from '../../core/crypto.ts';
+import type { PeerId } from '../../core/ids.ts';
+import { createPathProbe, type PathProbe, type ProbeEvent, type ProbeStatus } from '../../core/path-probe.ts';
+import { decodeProbe, encodeProbe, probeKey } from '../../core/wire/probe.ts';
+import type { Clock, Timer } from '../../ports/clock.ts';
+import { FAST_PATH_DEVICE, type Host, PROBE_PORT } from '../../ports/host.ts';
+import type { Log } from '../../ports/log.ts';
+import type { OpenProbes, ProbeSocket } from '../../ports/probes.ts';
+import type { Random } from '../../ports/random.ts';
+import type { OpenMembership } from '../membership.ts';
+
+/** Gives core/path-probe what it may not have itself: time, the socket on the device, and the mesh's key. Answers what others ask. */
+export interface Prober {
+  /** `adopted`: the path was in use with this MTU before this life began. */
+  begin(peer: PeerId, adopted: number | undefined): void;
+  forget(peer: PeerId): void;
+  status(peer: PeerId): ProbeStatus | undefined;
+  /** MTU of the path where it works. */
+  usable(peer: PeerId): number | undefined;
+  /** The device is there: opens the socket, anew where the old one hears nothing. */
+  open(): void;
+  /** The device is not wanted any more. */
+  shut(): void;
+  /** Why the socket cannot be opened. */
+  obstacle(): string | null;
+  close(): void;
+}
+
+export interface ProberParts {
+  readonly self: PeerId;
+  readonly crypto: Crypto;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly host: Pick<Host, 'fastPathSent'>;
+  readonly openProbes: OpenProbes;
+  readonly membership: Pick<OpenMembership, 'epochs'>;
+  readonly ends: (peer: PeerId) => { readonly linkLocal: string };
+  /** Whether both ends trust the link. */
+  readonly isOpen: (peer: PeerId) => boolean;
+  /** Whether the control plane reaches the peer. A daemon that has ended answers no probe, and its kernel goes on. */
+  readonly isReached: (peer: PeerId) => boolean;
+  readonly full: number;
+  /** A path has come up or gone down, or has another MTU. */
+  readonly onChange: () => void;
+}
+
+/** IPv6 40, UDP 8. */
+const HEADERS = 48;
+/** How often it is seen whether anything but probes goes over the device, ms. */
+const USE_EVERY = 1_000;
+/** A daemon that has just come back opens its doors first, ms. */
+const SETTLING = 2_000;
+/** So many probes without any from elsewhere make a socket suspicious. */
+const SILENCE = 8;
+/** A timer that comes later than this tells of a busy process: what has arrived meanwhile is read first. */
+const LATE = 50;
+
+interface Probed {
+  probe: PathProbe;
+  timer: Timer | undefined;
+  /** The control plane has lost the peer; the path stays as it is. */
+  paused: boolean;
+}
+
+export function createProber(parts: ProberParts): Prober {
+  const { self, crypto, clock, log, host, membership, ends, isOpen, isReached, full, onChange } = parts;
+  const probed = new Map<PeerId, Probed>();
+  const byAddress = new Map<string, PeerId>();
+  const life = parts.random.bytes(8);
+  let socket: ProbeSocket | undefined;
+  let opening = false;
+  let obstacle: string | null = null;
+  let closed = false;
+  let sent = 0;
+  /** Probes in both directions since `open` was last called. */
+  let said = 0;
+  let heard = 0;
+  let seenSent = 0;
+  let usage: Timer | undefined;
+  let keys: { secrets: string; keys: readonly Uint8Array[] } = { secrets: '', keys: [] };
+
+  /** Newest first. */
+  function currentKeys(): readonly Uint8Array[] {
+    const epochs = membership.epochs();
+    const secrets = epochs.map(({ number }) => number).join();
+    if (secrets !== keys.secrets)
+      keys = { secrets, keys: epochs.map(({ secret }) => probeKey(crypto, secret)) };
+    return keys.keys;
+  }
+
+  function transmit(
+    peer: PeerId,
+    kind: 'ask' | 'answer',
+    number: number,
+    whose: Uint8Array,
+    size: number,
+  ): void {
+    const [key] = currentKeys();
+    if (socket === undefined || key === undefined) return;
+    const probe = { kind, number, life: whose };
+    sent += 1;
+    said += 1;
+    socket.send(ends(peer).linkLocal, encodeProbe(crypto, key, { from: self, to: peer }, probe, size));
+  }
+
+  function receive(from: string, bytes: Uint8Array): void {
+    const peer = byAddress.get(from);
+    if (peer === undefined || !isOpen(peer)) return;
+    const probe = decodeProbe(crypto, currentKeys(), { from: peer, to: self }, bytes);
+    if (probe === undefined) return;
+    heard += 1;
+    if (probe.kind === 'ask') transmit(peer, 'answer', probe.number, probe.life, bytes.length);
+    else if (equalBytes(probe.life, life)) step(peer, { type: 'answer', number: probe.number });
+  }
+
+  function step(peer: PeerId, event: ProbeEvent): void {
+    const known = probed.get(peer);
+    if (known === undefined || closed) return;
+    if (known.paused !== !isReached(peer)) resume(peer, known);
+    const before = known.probe.status();
+    if (!known.paused) {
+      for (const { number, size } of known.probe.step(event, clock.now()))
+        transmit(peer, 'ask', number, life, size - HEADERS);
+    }
+    const { up, mtu, reason } = known.probe.status();
+    if (up !== before.up)
+      log.info(up ? 'the fast path works' : 'the fast path does not work', { peer, mtu, reason });
+    if (up !== before.up || mtu !== before.mtu) onChange();
+    schedule(peer, known);
+  }
+
+  /** What was under way when the peer went says nothing about the path. */
+  function resume(peer: PeerId, known: Probed): void {
+    known.paused = !isReached(peer);
+    const { up, mtu } = known.probe.status();
+    const notBefore = clock.now() + SETTLING;
+    known.probe = createPathProbe(up ? { full, adopted: mtu, notBefore } : { full, notBefore });
+  }
+
+  function schedule(peer: PeerId, known: Probed): void {
+    known.timer?.cancel();
+    const due = known.paused ? clock.now() + USE_EVERY : known.probe.nextAt();
+    known.timer = clock.setTimer(Math.max(0, due - clock.now()), () => {
+      if (clock.now() - due <= LATE) step(peer, { type: 'timer' });
+      else known.timer = clock.setTimer(1, () => step(peer, { type: 'timer' }));
+    });
+  }
+
+  function watchUse(): void {
+    usage = undefined;
+    if (closed || probed.size === 0) return;
+    usage = clock.setTimer(USE_EVERY, () => {
+      const own = sent;
+      host.fastPathSent().then(
+        (all) => {
+          const others = all - seenSent - own;
+          seenSent = all;
+          sent -= own;
+          for (const peer of probed.keys()) step(peer, { type: 'use', inUse: others > 0 });
+          watchUse();
+        },
+        () => watchUse(),
+      );
+    });
+  }
+
+  async function openSocket(): Promise<void> {
+    const options = { device: FAST_PATH_DEVICE, address: ends(self).linkLocal, port: PROBE_PORT };
+    try {
+      const opened = await parts.openProbes({ ...options, onMessage: receive });
+      if (closed) opened.close();
+      else socket = opened;
+      obstacle = null;
+    } catch (error) {
+      obstacle = `probes cannot be received: ${error instanceof Error ? error.message : String(error)}`;
+      log.warn('probes cannot be received', { error: obstacle });
+    }
+    opening = false;
+  }
+
+  return {
+    begin(peer, adopted) {
+      probed.get(peer)?.timer?.cancel();
+      const probe = createPathProbe(adopted === undefined ? { full } : { full, adopted });
+      const known: Probed = { probe, timer: undefined, paused: !isReached(peer) };
+      probed.set(peer, known);
+      byAddress.set(ends(peer).linkLocal, peer);
+      schedule(peer, known);
+      if (usage === undefined) watchUse();
+    },
+    forget(peer) {
+      probed.get(peer)?.timer?.cancel();
+      probed.delete(peer);
+      byAddress.delete(ends(peer).linkLocal);
+    },
+    status: (peer) => probed.get(peer)?.probe.status(),
+    usable(peer) {
+      const status = probed.get(peer)?.probe.status();
+      return status?.up === true ? Math.min(status.mtu, full) : undefined;
+    },
+    open() {
+      if (opening || closed) return;
+      // A device that was made anew has the name and address of the old one, and its packets do not come to the old socket.
+      if (socket !== undefined && (heard > 0 || said < SILENCE)) {
+        said = 0;
+        heard = 0;
+        return;
+      }
+      socket?.close();
+      socket = undefined;
+      said = 0;
+      opening = true;
+      void openSocket();
+    },
+    shut() {
+      socket?.close();
+      socket = undefined;
+    },
+    obstacle: () => obstacle,
+    close() {
+      closed = true;
+      usage?.cancel();
+      for (const { timer } of probed.values()) timer?.cancel();
+      socket?.close();
+    },
+  };
+}
