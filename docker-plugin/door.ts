@@ -1,7 +1,9 @@
 import type { EndpointId } from '../src/core/ids.ts';
+import type { JsonObject } from '../src/core/json.ts';
 import { createLocks } from '../src/core/locks.ts';
 import type { Timer } from '../src/ports/clock.ts';
 import { HostError } from '../src/ports/host.ts';
+import { idOf } from './fields.ts';
 import { createIpam, type Ipam } from './ipam.ts';
 import { createLeases } from './leases.ts';
 import { createNetworkDriver, macFor, type NetworkDriver } from './network-driver.ts';
@@ -62,6 +64,13 @@ export function createDockerDoor(parts: DoorParts): DockerDoor {
         for (const listener of [...listeners]) listener();
       }
     };
+  }
+
+  async function deleteNetwork(body: JsonObject): Promise<object> {
+    const record = records.networks.get(idOf(body, 'NetworkID'));
+    const answer = await driver.deleteNetwork(body);
+    if (record !== undefined) await ipam.settlePool(record.network);
+    return answer;
   }
 
   async function forgetEndpoint(id: EndpointId): Promise<void> {
@@ -126,7 +135,7 @@ export function createDockerDoor(parts: DoorParts): DockerDoor {
     driver: {
       ...driver,
       createNetwork: told(driver.createNetwork),
-      deleteNetwork: told(driver.deleteNetwork),
+      deleteNetwork: told(deleteNetwork),
       deleteEndpoint: told(driver.deleteEndpoint),
       join: told(driver.join),
       leave: told(driver.leave),

@@ -17,7 +17,9 @@ export interface Ipam {
   releaseAddress(body: JsonObject): Promise<object>;
   /** One Docker network on it is gone without a word; the network of the mesh stays. */
   forgetPool(id: string): Promise<void>;
-  /** Removes networks that a crash left between their making and the answer to Docker: nobody knows of them. */
+  /** A Docker network is gone. Docker has released its pool before; that call may have been lost. */
+  settlePool(id: string): Promise<void>;
+  /** Removes what a crash left between the making of a network and the answer to Docker, which knows nothing of it. */
   tidy(): Promise<void>;
 }
 
@@ -33,12 +35,16 @@ export interface IpamParts extends DoorParts {
 export const LOCAL_SPACE = 'WeftLocal';
 export const GLOBAL_SPACE = 'WeftGlobal';
 
+/** CreateNetwork follows RequestPool at once. Only a pool for another driver's network stays without it, and gives out addresses. */
+const ABANDONED_AFTER = 600_000;
+
 const GATEWAY = 'com.docker.network.gateway';
 const CONTAINER = 'com.docker.network.endpoint.name';
 
 export function createIpam(parts: IpamParts): Ipam {
-  const { self, networks, records, leases, locks, dropEndpoint, log } = parts;
+  const { self, networks, records, leases, locks, dropEndpoint, clock, log } = parts;
   const { pools } = records;
+  const idleSince = new Map<string, number>();
   let making = 0;
 
   async function requestPool(body: JsonObject): Promise<object> {
@@ -87,6 +93,23 @@ export function createIpam(parts: IpamParts): Ipam {
       log.info('network removed that was never given to Docker', { network: id });
       await networks.remove(id);
     }
+    for (const pool of pools.all()) {
+      const idle = !pool.used && records.leases.all().every(({ network }) => network !== pool.id);
+      if (!idle) idleSince.delete(pool.id);
+      else if (!idleSince.has(pool.id)) idleSince.set(pool.id, clock.now());
+      else if (clock.now() - (idleSince.get(pool.id) ?? 0) >= ABANDONED_AFTER) await endPool(pool);
+    }
+  }
+
+  async function settlePool(id: string): Promise<void> {
+    await locks(id, async () => {
+      const pool = pools.get(id);
+      const left = records.networks.all().filter(({ network }) => network === id).length;
+      // One that is not used yet belongs to a create that has just begun.
+      if (pool?.used !== true || pool.uses <= left) return;
+      if (left === 0) await endPool(pool);
+      else await pools.put({ ...pool, uses: left });
+    });
   }
 
   async function releasePool(body: JsonObject): Promise<object> {
@@ -123,6 +146,7 @@ export function createIpam(parts: IpamParts): Ipam {
         log.info('the network stays, for others use it', { network: pool.id, why: String(error) });
       }
     }
+    idleSince.delete(pool.id);
     await pools.remove(pool.id);
   }
 
@@ -214,7 +238,7 @@ export function createIpam(parts: IpamParts): Ipam {
     });
   }
 
-  return { requestPool, releasePool, requestAddress, releaseAddress, forgetPool, tidy };
+  return { requestPool, releasePool, requestAddress, releaseAddress, forgetPool, settlePool, tidy };
 }
 
 function setAside({ gateway, reserved }: NetworkInfo): readonly string[] {
