@@ -31,10 +31,15 @@ function specOf(command: Command): Spec {
   return {
     name: command.name(),
     description: command.description(),
-    options: optionsOf(command),
-    choices: argument?.argChoices ?? [],
+    options: [command, ...command.commands].flatMap(optionsOf).filter(isFirst),
+    choices: argument?.argChoices ?? command.commands.map((inner) => inner.name()),
     namespaces: argument?.name() === 'sandbox',
   };
+}
+
+/** Commands of one command share options. */
+function isFirst(option: Spec['options'][number], at: number, all: Spec['options']): boolean {
+  return all.findIndex(({ flag }) => flag === option.flag) === at;
 }
 
 function optionsOf(command: Command): Spec['options'] {

@@ -69,6 +69,18 @@ Examples:
 
 A link goes without encryption when both of its hosts trust the other's address; the kernel then carries the packets by VXLAN
 (UDP port 4789). Open connections go on over a change. \`weft status paths\` says which links do, and why others do not.`,
+  dns: `
+Examples:
+  weft dns ls
+  weft dns lookup web                  the addresses that a container in \`weft\` is told
+  weft dns lookup 10.32.0.7            the names of an address
+  weft dns add db 192.0.2.7            a name for what is beside the mesh, on every host
+  weft dns add db 192.0.2.8            one more: containers are told both, in turn
+  weft dns remove db 192.0.2.7
+  weft dns remove db
+
+Containers ask 127.0.0.11, which Docker writes into their resolv.conf. In others write \`nameserver 127.0.0.11\` there.
+Forms: NAME, NAME.NETWORK, NAME.NETWORK.weft.local. A name with dots needs one of the longer two.`,
   status: `
 Examples:
   weft status                          everything at a glance, warnings with what to do about them

@@ -106,6 +106,7 @@ export function createProgram(io: Io, run: Run): Command {
   addStarting(add);
   addEndpoints(add);
   addTrust(add);
+  addDns(program, run);
   addShowing(add, program);
   return program;
 }
@@ -202,6 +203,28 @@ function addTrust(add: Add): void {
     .argument('[cidr]', 'addresses of the other hosts, for add and remove');
 }
 
+function addDns(program: Command, run: Run): void {
+  const dns = program
+    .command('dns')
+    .description('names by which containers reach each other')
+    .addHelpText('after', HELP.dns);
+  const add = (usage: string, description: string, action: Action) => {
+    const command = dns.command(usage).description(description).addHelpText('after', HELP.dns);
+    return command.action(() => run(command, action));
+  };
+  const network = 'network that the name is in (default: weft)';
+  add('ls', 'list all names', async (context) => (await names()).list(context));
+  add('lookup <name>', 'show what a container is told', async (context, [name = ''], values) =>
+    (await names()).lookup(context, name, values as { network?: string }),
+  ).option('--network <name>', network);
+  add('add <name> <address>', 'give an address a name', async (context, [name = '', address = ''], values) =>
+    (await names()).add(context, name, address, values as { network?: string }),
+  ).option('--network <name>', network);
+  add('remove <name> [address]', 'take an added name away', async (context, [name = '', address], values) =>
+    (await names()).remove(context, name, address, values as { network?: string }),
+  ).option('--network <name>', network);
+}
+
 function addShowing(add: Add, program: Command): void {
   add('status', 'show how this host and its mesh are', HELP.status, async (context, [section]) =>
     (await commands()).status(context, section as Section | undefined),
@@ -220,6 +243,7 @@ function addShowing(add: Add, program: Command): void {
 /** Loaded when a command needs them: most of the time that weft takes is the loading of itself. */
 const commands = () => import('./commands.ts');
 const starting = () => import('./begin.ts');
+const names = () => import('./dns.ts');
 
 const UNITS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
 

@@ -1,5 +1,6 @@
 import type { Control, Started, TrustStatus } from '../doors/control.ts';
 import { ControlError } from '../doors/errors.ts';
+import { createDnsControl } from './dns-control.ts';
 import type { Network } from './network.ts';
 import { createStatus, type StatusParts } from './status.ts';
 
@@ -62,6 +63,7 @@ export function createControl(parts: StatusParts): Control {
       await network.paths.retrust();
       return trustStatus(network);
     },
+    dns: createDnsControl(running, runner.network),
     down: () => runner.down(),
   };
 }

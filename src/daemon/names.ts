@@ -3,9 +3,11 @@ import type { Endpoints } from '../attach/endpoints.ts';
 import { parseCidr } from '../core/address.ts';
 import { createDns, type Dns } from '../doors/dns/dns.ts';
 import { createLinuxNameSockets } from '../host/name-sockets.ts';
+import type { Keeper } from '../mesh/keeper.ts';
 import type { Mesh } from '../mesh/mesh.ts';
 import { createNames, type Names, type NetworkOfNames } from '../mesh/names.ts';
 import type { NetworkInfo } from '../mesh/networks.ts';
+import { createStaticNames, type StaticNames } from '../mesh/static-names.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Random } from '../ports/random.ts';
@@ -14,10 +16,12 @@ import { attachedEndpoints, createNaming, dockerEndpoints, type Naming } from '.
 /** All that names are made of on this host. */
 export interface NameParts extends Naming {
   readonly names: Names;
+  readonly statics: StaticNames;
   readonly dns: Dns;
 }
 
 export interface NameNeeds {
+  readonly keeper: Keeper;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
@@ -29,8 +33,17 @@ export interface NameNeeds {
 /** The kernel takes a namespace apart in its own time once nothing is open in it: the endpoints in it are looked at after these, ms. */
 const AFTER_THE_END = [50, 200, 1_000] as const;
 
-export function createNameParts({ clock, random, log, mesh, endpoints, docker }: NameNeeds): NameParts {
+export function createNameParts({
+  keeper,
+  clock,
+  random,
+  log,
+  mesh,
+  endpoints,
+  docker,
+}: NameNeeds): NameParts {
   const { membership, records, space, liveness } = mesh;
+  const statics = createStaticNames({ records, keeper, clock, log });
   const names = createNames({
     self: membership.self,
     range: membership.genesis.range,
@@ -38,6 +51,7 @@ export function createNameParts({ clock, random, log, mesh, endpoints, docker }:
     membership,
     space,
     liveness,
+    statics,
     networks: () => mesh.networks.list().flatMap(namedNetwork),
     watchNetworks: (handler) => mesh.networks.watch(handler),
   });
@@ -70,11 +84,13 @@ export function createNameParts({ clock, random, log, mesh, endpoints, docker }:
   });
   return {
     names,
+    statics,
     dns,
     settle: naming.settle,
     async stop() {
       await naming.stop();
       names.close();
+      statics.close();
     },
   };
 }

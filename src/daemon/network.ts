@@ -147,7 +147,7 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     mtu,
     others,
   });
-  const names = createNameParts({ clock, random, log, mesh, endpoints, docker });
+  const names = createNameParts({ keeper, clock, random, log, mesh, endpoints, docker });
   const engine =
     config.docker === 'off'
       ? undefined

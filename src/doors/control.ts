@@ -1,3 +1,5 @@
+import type { DnsControl } from './dns-control.ts';
+
 /**
  * What the doors ask of the daemon. The real one is daemon/control.ts, the twin doors/memory-control.ts. Data types are JSON-plain:
  * the object that `GET /v1/status` sends is the one that text and `--json` render. Everything rejects with an error whose code is
@@ -35,6 +37,8 @@ export interface Control {
   trust(request: TrustRequest): Promise<TrustStatus>;
   /** Rejects with `unknown-subnet`. */
   distrust(request: TrustRequest): Promise<TrustStatus>;
+  /** Names of endpoints and of what is beside the mesh. */
+  readonly dns: DnsControl;
   /**
    * Undoes everything on the machine and keeps the state, so that the next start has the same addresses. When it resolves only
    * the API still runs; the daemon then answers the caller, closes it and exits.

@@ -225,6 +225,14 @@ export const TABLE = {
     remedy: 'make another one with `weft network create NAME`',
   },
 
+  // Names.
+  'unknown-name': { status: 404, title: 'There is no such name', remedy: 'see `weft dns ls`' },
+  'bad-name': {
+    status: 400,
+    title: 'This cannot be a name',
+    remedy: 'use at most 64 letters, digits, dashes, underscores and dots, and nothing under weft.local',
+  },
+
   // Endpoints.
   'unknown-endpoint': { status: 404, title: 'There is no such endpoint here', remedy: 'see `weft ps`' },
   'ambiguous-endpoint': {

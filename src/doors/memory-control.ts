@@ -14,8 +14,10 @@ import {
   type TrustStatus,
   type Warning,
 } from './control.ts';
+import type { DnsName } from './dns-control.ts';
 import { findEndpoints } from './endpoints.ts';
 import { ControlError, type ErrorCode } from './errors.ts';
+import { createMemoryDns } from './memory-dns.ts';
 
 /**
  * The twin of the daemon's Control: the same answers, and no network behind them. Everything is in memory and deterministic.
@@ -208,6 +210,25 @@ export function createMemoryControl(options: MemoryControlOptions = {}): MemoryC
     return start(known.mesh, false, DEFAULT_RANGE);
   }
 
+  function named(): readonly DnsName[] {
+    const host = options.nickname ?? 'memory';
+    return [...endpoints.values()].flatMap(({ name, address, id }) =>
+      name === null
+        ? []
+        : [
+            {
+              name: name.toLowerCase(),
+              network: 'weft',
+              address,
+              kind: 'endpoint' as const,
+              host,
+              endpoint: id,
+              reachable: true,
+            },
+          ],
+    );
+  }
+
   async function down(): Promise<{ detached: number }> {
     enter('stopping', 'taking everything down');
     const detached = endpoints.size;
@@ -292,6 +313,7 @@ export function createMemoryControl(options: MemoryControlOptions = {}): MemoryC
       if (!trusted.delete(subnet)) throw new ControlError('unknown-subnet');
       return trustStatus();
     },
+    dns: createMemoryDns(named, requireMesh),
     down,
     show(more) {
       facts = { ...facts, ...more };

@@ -13,6 +13,7 @@ import type { Liveness } from './liveness.ts';
 import type { Membership } from './membership.ts';
 import { KEY, type RecordEntry, type Records } from './records.ts';
 import type { Space } from './space.ts';
+import type { StaticNames } from './static-names.ts';
 
 /**
  * The names of endpoints, as records of the peers that have them. A name counts while its author is a member and owns the address in the
@@ -47,8 +48,9 @@ export interface Publication {
 }
 
 export interface NameView extends Publication {
-  readonly peer: PeerId;
-  readonly endpoint: string;
+  /** Null: given by hand. */
+  readonly peer: PeerId | null;
+  readonly endpoint: string | null;
   readonly reachable: boolean;
 }
 
@@ -63,6 +65,7 @@ export interface NamesParts {
   readonly membership: Pick<Membership, 'isMember' | 'watch'>;
   readonly space: Pick<Space, 'ring' | 'watch'>;
   readonly liveness: Pick<Liveness, 'isUp' | 'onPeerUp' | 'onPeerDown'>;
+  readonly statics: Pick<StaticNames, 'all' | 'watch'>;
   /** The networks and their names, as they are now. */
   readonly networks: () => readonly NetworkOfNames[];
   /** Called after each change of the networks. Returns the way to stop. */
@@ -75,7 +78,7 @@ export const MOST_NAMES = 32;
 const NETWORK_ID = /^[A-Za-z0-9][\w.-]{0,63}$/;
 
 export function createNames(parts: NamesParts): Names {
-  const { self, range, records, membership, space, liveness, networks } = parts;
+  const { self, range, records, membership, space, liveness, statics, networks } = parts;
   const handlers = new Set<() => void>();
   /** Made when somebody asks after a change: changes come in bursts, and so do questions. */
   let built: { readonly view: readonly NameView[]; readonly resolve: Names['resolve'] } | undefined;
@@ -90,13 +93,14 @@ export function createNames(parts: NamesParts): Names {
     space.watch(change),
     liveness.onPeerUp(change),
     liveness.onPeerDown(change),
+    statics.watch(change),
     parts.watchNetworks(change),
   ];
 
   function build() {
     const ring = space.ring();
     const named = networks();
-    const view = [...records.entries(KEY.name)].flatMap((record) => {
+    const own = [...records.entries(KEY.name)].flatMap((record) => {
       const found = readRecord(record);
       if (found === undefined || !membership.isMember(found.peer)) return [];
       if (itemAt(ring, found.number)?.owner !== found.peer) return [];
@@ -105,6 +109,18 @@ export function createNames(parts: NamesParts): Names {
       const reachable = found.peer === self || liveness.isUp(found.peer);
       return [{ number, shown: { ...about, address: formatIpv4(number), reachable } }];
     });
+    const given = statics.all().map(({ network, name, address: number }) => ({
+      number,
+      shown: {
+        peer: null,
+        endpoint: null,
+        network,
+        address: formatIpv4(number),
+        names: [name],
+        reachable: true,
+      },
+    }));
+    const view = [...own, ...given];
     const entries: readonly NameEntry[] = view.map(({ number, shown: { network, names, reachable } }) => ({
       network,
       address: number,

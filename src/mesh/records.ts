@@ -45,6 +45,8 @@ export const KEY = {
   name: 'name/',
   /** `trust`: Declaration (core/path.ts), one an author. */
   trust: 'trust',
+  /** `static/<network id>/<name>/<address>`: the author's version of a name given by hand, see static-names.ts. */
+  static: 'static/',
 } as const;
 
 /** What a peer says of itself. */

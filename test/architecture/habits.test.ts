@@ -7,7 +7,9 @@ const LONGEST_SOURCE = 340;
 const LONGEST_TEST = 500;
 
 /** Files that may be longer, each with its reason. */
-const LONG_FILES: Readonly<Record<string, string>> = {};
+const LONG_FILES: Readonly<Record<string, string>> = {
+  'src/doors/error-table.ts': 'one table, read by its keys',
+};
 
 /** Where time and randomness come in; the virtual clock lets the event loop turn between its timers. */
 const ADAPTERS = ['src/host/', 'src/ports/memory/clock.ts'];

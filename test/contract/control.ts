@@ -91,6 +91,44 @@ export function controlContract(name: string, open: () => Promise<ControlFixture
     assert.equal(status.degraded, isDegraded(status.phase, status.warnings));
   });
 
+  story('names are given, looked up, listed and taken away', async ({ control, sandboxes: [sandbox] }) => {
+    assert.deepEqual(control.dns.list(), { names: [] });
+    await refused('no-mesh', () => control.dns.lookup({ name: 'web' }));
+    await control.found({});
+    const { address, id } = await control.attach({ sandbox, name: 'Web' });
+    await control.dns.add({ name: 'db', address: '192.0.2.7' });
+    await control.dns.add({ name: 'DB', address: '192.0.2.8' });
+    await control.dns.add({ name: 'db', address: '192.0.2.7' });
+    const { names } = control.dns.list();
+    assert.deepEqual(
+      names.map((one) => [one.name, one.network, one.address, one.kind, one.endpoint]).sort(),
+      [
+        ['db', 'weft', '192.0.2.7', 'static', null],
+        ['db', 'weft', '192.0.2.8', 'static', null],
+        ['web', 'weft', address, 'endpoint', id],
+      ],
+    );
+    assert.deepEqual((await control.dns.lookup({ name: 'WEB' })).addresses, [address]);
+    assert.deepEqual([...(await control.dns.lookup({ name: 'db' })).addresses].sort(), [
+      '192.0.2.7',
+      '192.0.2.8',
+    ]);
+    assert.deepEqual((await control.dns.lookup({ name: address })).names, ['web.weft.weft.local']);
+    const gone = await control.dns.remove({ name: 'db', address: '192.0.2.7' });
+    assert.deepEqual(
+      gone.names.map((one) => one.address),
+      ['192.0.2.7'],
+    );
+    await control.dns.remove({ name: 'db' });
+    await refused('unknown-name', () => control.dns.remove({ name: 'db' }));
+    await refused('unknown-name', () => control.dns.remove({ name: 'web' }));
+    await refused('unknown-name', () => control.dns.lookup({ name: 'db' }));
+    await refused('unknown-network', () => control.dns.lookup({ name: 'web', network: 'nowhere' }));
+    await refused('bad-name', () => control.dns.add({ name: 'x.weft.local', address: '192.0.2.7' }));
+    await control.detach({ endpoint: id });
+    await refused('unknown-name', () => control.dns.lookup({ name: 'web' }));
+  });
+
   story('a status is plain JSON', async ({ control, sandboxes: [sandbox] }) => {
     await control.found({});
     await control.attach({ sandbox });

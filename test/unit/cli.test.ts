@@ -283,6 +283,7 @@ test('the help of every command has an example that begins with it', async () =>
     'trust',
     'expose',
     'hide',
+    'dns',
     'ps',
     'version',
     'completion',

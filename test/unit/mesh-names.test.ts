@@ -2,8 +2,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatIpv4, parseIpv4 } from '../../src/core/address.ts';
 import { DEFAULT_NETWORK, type EndpointId, type PeerId } from '../../src/core/ids.ts';
+import { openKeeper } from '../../src/mesh/keeper.ts';
 import { createNames, MOST_NAMES, type Names } from '../../src/mesh/names.ts';
 import type { RingSegment } from '../../src/mesh/space.ts';
+import { createStaticNames } from '../../src/mesh/static-names.ts';
+import { createVirtualClock } from '../../src/ports/memory/clock.ts';
+import { createMemoryStore } from '../../src/ports/memory/store.ts';
+import { silentLog } from '../hosts/log.ts';
 import { createSharedRecords } from './support/shared-records.ts';
 
 const A = 'peer-a' as PeerId;
@@ -17,7 +22,8 @@ const range = (start: string, last: string) => ({ start: number(start), last: nu
 const RANGE = range('10.32.0.0', '10.32.1.255');
 
 /** Two peers with half of the range each. */
-function createWorld() {
+async function createWorld() {
+  const clock = createVirtualClock();
   const shared = createSharedRecords();
   const members = new Set([A, B]);
   const up = new Set([A, B]);
@@ -30,8 +36,10 @@ function createWorld() {
     watchers.add(handler);
     return () => void watchers.delete(handler);
   };
-  const live = (self: PeerId) => {
+  const live = async (self: PeerId) => {
+    const keeper = await openKeeper({ store: createMemoryStore() });
     const records = shared.of(self);
+    const statics = createStaticNames({ records, keeper, clock, log: silentLog });
     const names = createNames({
       self,
       range: RANGE,
@@ -39,18 +47,19 @@ function createWorld() {
       membership: { isMember: (peer) => members.has(peer), watch },
       space: { ring: () => ring, watch },
       liveness: { isUp: (peer) => up.has(peer), onPeerUp: watch, onPeerDown: watch },
+      statics,
       networks: () => [
         { id: 'weft', name: 'weft', subnet: RANGE },
         { id: 'f1', name: 'front', subnet: range('10.32.1.128', '10.32.1.255') },
       ],
       watchNetworks: watch,
     });
-    return { records, names };
+    return { records, names, statics };
   };
   return {
     sync: shared.sync,
-    a: live(A),
-    b: live(B),
+    a: await live(A),
+    b: await live(B),
     members,
     up,
     setRing(next: readonly RingSegment[]) {
@@ -73,7 +82,7 @@ const endpoint = (id: string) => id as EndpointId;
 const about = (address: string, ...names: string[]) => ({ network: 'weft', address, names });
 
 test('a name that one peer publishes is known to the other, until it is withdrawn', async () => {
-  const { a, b, sync } = createWorld();
+  const { a, b, sync } = await createWorld();
   await b.names.publish(endpoint('e1'), about('10.32.1.5', 'Web', 'www', 'not a name'));
   sync();
   assert.equal(told(a.names, 'web'), '10.32.1.5');
@@ -96,7 +105,7 @@ test('a name that one peer publishes is known to the other, until it is withdraw
 });
 
 test('a peer can name its own addresses only', async () => {
-  const { a, b, sync } = createWorld();
+  const { a, b, sync } = await createWorld();
   await b.names.publish(endpoint('e1'), about('10.32.0.5', 'thief'));
   await b.names.publish(endpoint('e2'), about('192.0.2.1', 'outsider'));
   sync();
@@ -105,7 +114,7 @@ test('a peer can name its own addresses only', async () => {
 });
 
 test('a name counts in the network whose subnet has the address, and in no other', async () => {
-  const { a, b, sync } = createWorld();
+  const { a, b, sync } = await createWorld();
   await b.names.publish(endpoint('e1'), { network: 'f1', address: '10.32.1.5', names: ['wrong'] });
   await b.names.publish(endpoint('e2'), { network: 'f1', address: '10.32.1.200', names: ['right'] });
   await b.names.publish(endpoint('e3'), { network: 'nowhere', address: '10.32.1.6', names: ['lost'] });
@@ -120,7 +129,7 @@ test('a name counts in the network whose subnet has the address, and in no other
 });
 
 test('a name goes with its address to nobody: when the address changes hands, it is gone', async () => {
-  const { a, b, sync, setRing, ring } = createWorld();
+  const { a, b, sync, setRing, ring } = await createWorld();
   await b.names.publish(endpoint('e1'), about('10.32.1.5', 'web'));
   sync();
   assert.equal(told(a.names, 'web'), '10.32.1.5');
@@ -129,7 +138,7 @@ test('a name goes with its address to nobody: when the address changes hands, it
 });
 
 test('names of a peer that is down are told only where nobody else has them; those of a removed one never', async () => {
-  const { a, b, sync, up, members, change } = createWorld();
+  const { a, b, sync, up, members, change } = await createWorld();
   await a.names.publish(endpoint('e1'), about('10.32.0.5', 'both'));
   await b.names.publish(endpoint('e2'), about('10.32.1.5', 'both', 'far'));
   sync();
@@ -144,7 +153,7 @@ test('names of a peer that is down are told only where nobody else has them; tho
 });
 
 test('what a peer writes in another form is no name, and harms no other', async () => {
-  const { a, b, sync } = createWorld();
+  const { a, b, sync } = await createWorld();
   const wrong: unknown[] = [
     null,
     'web',
@@ -168,7 +177,7 @@ test('what a peer writes in another form is no name, and harms no other', async 
 });
 
 test('watchers hear of each change', async () => {
-  const { a, b, sync, change } = createWorld();
+  const { a, b, sync, change } = await createWorld();
   let heard = 0;
   const stop = a.names.watch(() => heard++);
   await b.names.publish(endpoint('e1'), about('10.32.1.5', 'web'));
@@ -180,4 +189,35 @@ test('watchers hear of each change', async () => {
   stop();
   change();
   assert.equal(heard, before);
+});
+
+test('a name given by hand leads anywhere, beside those of endpoints, and every member may take it away', async () => {
+  const { a, b, sync } = await createWorld();
+  const entry = { network: 'weft', name: 'db', address: number('192.0.2.7') };
+  await a.statics.add(entry);
+  await a.statics.add({ ...entry, address: number('192.0.2.8') });
+  await b.names.publish(endpoint('e1'), about('10.32.1.5', 'db'));
+  sync();
+  assert.equal(told(b.names, 'db'), '10.32.1.5,192.0.2.7,192.0.2.8');
+  assert.equal(told(b.names, 'db', 'f1'), 'elsewhere');
+  await b.statics.remove(entry);
+  sync();
+  assert.equal(told(a.names, 'db'), '10.32.1.5,192.0.2.8');
+  await a.statics.add(entry);
+  sync();
+  assert.equal(told(b.names, 'db'), '10.32.1.5,192.0.2.7,192.0.2.8');
+});
+
+test('what a member writes under another key, or in another form, is no name', async () => {
+  const { a, b, sync } = await createWorld();
+  await b.statics.add({ network: 'weft', name: 'good', address: number('192.0.2.7') });
+  const [record] = [...b.records.entries('static/')];
+  const version = record?.value as object;
+  await b.records.put('static/weft/db/192.0.2.7', version);
+  await b.records.put('static/weft/x/1.2.3.4', 'x');
+  sync();
+  assert.deepEqual(
+    a.statics.all().map(({ name }) => name),
+    ['good'],
+  );
 });

@@ -7,6 +7,7 @@ import type {
   JoinRequest,
   TrustRequest,
 } from '../control.ts';
+import type { DnsAddRequest, DnsRemoveRequest, LookupRequest } from '../dns-control.ts';
 import { ControlError } from '../errors.ts';
 import { boolean, cidr, type Field, integer, ipv4, optional, type Schema, text } from './schema.ts';
 
@@ -65,5 +66,23 @@ export const attachBody: Schema<AttachRequest> = {
 export const detachBody: Schema<DetachRequest> = {
   endpoint: text(ENDPOINT, 'an endpoint as `weft ps` shows it: id, name, address or sandbox'),
 };
+
+/** Names and, to find their names, addresses. What cannot be a name in the end is told by whoever looks it up. */
+const HOST_NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]{0,253}$/;
+const hostName = text(HOST_NAME, 'a name of letters, digits, dots, dashes and underscores');
+
+export const dnsAddBody: Schema<DnsAddRequest> = {
+  name: hostName,
+  address: ipv4,
+  network: optional(name),
+};
+
+export const dnsRemoveBody: Schema<DnsRemoveRequest> = {
+  name: hostName,
+  address: optional(ipv4),
+  network: optional(name),
+};
+
+export const dnsLookupBody: Schema<LookupRequest> = { name: hostName, network: optional(name) };
 
 export const exposeBody: Schema<ExposeRequest> = { ip: optional(ipv4) };

@@ -1,6 +1,17 @@
 import type { JsonObject } from '../../core/json.ts';
 import type { Control } from '../control.ts';
-import { attachBody, detachBody, exposeBody, foundBody, inviteBody, joinBody, trustBody } from './bodies.ts';
+import {
+  attachBody,
+  detachBody,
+  dnsAddBody,
+  dnsLookupBody,
+  dnsRemoveBody,
+  exposeBody,
+  foundBody,
+  inviteBody,
+  joinBody,
+  trustBody,
+} from './bodies.ts';
 import { check, type Schema } from './schema.ts';
 
 /** `read` shows, `manage` changes. A listener says which of them it grants. */
@@ -43,6 +54,10 @@ export function createRoutes(control: Control): readonly Route[] {
     post('/v1/detach', detachBody, (body) => control.detach(body)),
     post('/v1/expose', exposeBody, (body) => control.expose(body)),
     post('/v1/hide', {}, async () => ({ endpoints: await control.hide() })),
+    get('/v1/dns', () => control.dns.list()),
+    post('/v1/dns/lookup', dnsLookupBody, (body) => control.dns.lookup(body)),
+    post('/v1/dns/add', dnsAddBody, (body) => control.dns.add(body)),
+    post('/v1/dns/remove', dnsRemoveBody, (body) => control.dns.remove(body)),
     { ...post('/v1/down', {}, () => control.down()), last: true },
   ];
 }
