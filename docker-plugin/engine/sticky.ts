@@ -9,14 +9,12 @@ import type { DockerContainerDetail, DockerEvent } from './api.ts';
 export interface Sticky {
   /** The address that the next container on `network` should have; undefined: any. `container`: its name, where Docker tells. */
   suggest(network: string, container?: string): string | undefined;
-  /** Whether a container that may come back had this address. */
-  isKept(network: string, address: string): boolean;
   onEvent(event: DockerEvent): void;
   /** A container as it is; `networks` gives the mesh's network of Docker's. */
   onContainer(container: DockerContainerDetail, networks: ReadonlyMap<string, string>): void;
 }
 
-/** After this an address is no longer kept. */
+/** After this an address is no longer suggested. Nobody else gets it soon: addresses are handed out in turn. */
 export const KEPT_FOR = 5 * 60_000;
 /** Containers that changed within so short a time are being restarted together, and come back in the order in which they went. */
 const TOGETHER = 3_000;
@@ -81,11 +79,6 @@ export function createSticky({ clock }: { readonly clock: Clock }): Sticky {
       if (memory === undefined || address === undefined || memory.addresses.size < 2) waiting.delete(id);
       return address;
     },
-    isKept(network, address) {
-      return [...memories.values()].some(
-        (memory) => memory.endedAt !== null && isFresh(memory) && memory.addresses.get(network) === address,
-      );
-    },
     onEvent({ type, action, id, name }) {
       if (type !== 'container' || name === null) return;
       if (action === 'start') waiting.delete(id);
@@ -94,7 +87,7 @@ export function createSticky({ clock }: { readonly clock: Clock }): Sticky {
       }
       const memory = memories.get(name);
       if (action === 'die' && memory !== undefined) memory.endedAt = clock.now();
-      // A removed container may come back under its name: compose does that. What keeps its address is the memory alone.
+      // A removed container may come back under its name: compose does that.
       if (action === 'destroy') waiting.delete(id);
     },
     onContainer({ name, running, attachments }, networks) {

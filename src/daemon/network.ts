@@ -132,7 +132,10 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
   });
   const { space, networks } = mesh;
   const self = identity.peer;
-  const docker = createDockerDoor({ self, networks, space, host, keeper, clock, random, log, mtu });
+  const docker = createDockerDoor({
+    ...{ self, networks, space, host, keeper, clock, random, log, mtu },
+    suggest: (network, container) => engine?.sticky.suggest(network, container),
+  });
   const { device } = config;
   const others = docker.owns;
   const endpoints = createEndpoints({
