@@ -104,11 +104,11 @@ export async function detach({ socket }: Context, endpoint: string): Promise<Ans
   return answer(data, render.renderDetached);
 }
 
-export async function expose({ socket }: Context, ip: string | undefined): Promise<Answer> {
-  const data = (await createClient(socket).post(
-    '/v1/expose',
-    ip === undefined ? {} : { ip },
-  )) as EndpointStatus;
+export async function expose(
+  { socket }: Context,
+  options: { ip?: string; network?: string },
+): Promise<Answer> {
+  const data = (await createClient(socket).post('/v1/expose', options)) as EndpointStatus;
   return answer(data, render.renderAttached);
 }
 

@@ -45,8 +45,18 @@ Examples:
   weft attach /run/netns/blue          any namespace by path
   weft attach 4711                     the namespace of a process
   weft attach blue --ip 10.32.0.7 --name web
+  weft attach blue --network db        one interface for each network that it is in
 
 Attaching the same sandbox again changes nothing and shows the address that it has.`,
+  network: `
+Examples:
+  weft network create web              a network with a /24 of its own, known on every host
+  weft network create db --subnet 10.40.5.0/24 --gateway 10.40.5.1
+  weft attach blue --network web       an address in it
+  weft network ls
+  weft network rm web                  its addresses are free again
+
+Who is in one network reaches its members on every host and nobody else. The network \`weft\` is there from the start.`,
   detach: `
 Examples:
   weft detach blue                     by sandbox

@@ -5,6 +5,7 @@ import { CliError, describeError, EXIT } from './errors.ts';
 import { clean } from './format.ts';
 import { HELP } from './help.ts';
 import type { Io } from './io.ts';
+import { addNetworks } from './network-program.ts';
 
 export interface CliParts {
   /** Without the program's name. */
@@ -107,6 +108,7 @@ export function createProgram(io: Io, run: Run): Command {
   addEndpoints(add);
   addTrust(add);
   addDns(program, run);
+  addNetworks(program, run);
   addShowing(add, program);
   return program;
 }
@@ -184,9 +186,9 @@ function addEndpoints(add: Add): void {
   add('detach <endpoint>', 'take the address away again', HELP.detach, async (context, [endpoint = '']) =>
     (await commands()).detach(context, endpoint),
   );
-  add('expose [ip]', 'give this host itself an address', HELP.expose, async (context, [ip]) =>
-    (await commands()).expose(context, ip),
-  );
+  add('expose [ip]', 'give this host itself an address', HELP.expose, async (context, [ip], values) =>
+    (await commands()).expose(context, { ...(ip === undefined ? {} : { ip }), ...values }),
+  ).option('--network <name>', 'network that it is in (default: weft)');
   add('hide', 'take this host’s own addresses away again', HELP.hide, async (context) =>
     (await commands()).hide(context),
   );

@@ -1,7 +1,9 @@
-import type { Control, Started, TrustStatus } from '../doors/control.ts';
+import type { Control, EndpointStatus, Started, TrustStatus } from '../doors/control.ts';
 import { ControlError } from '../doors/errors.ts';
+import type { NetworkInfo } from '../mesh/networks.ts';
 import { createDnsControl } from './dns-control.ts';
 import type { Network } from './network.ts';
+import { nameOf, networkStatus } from './status/networks.ts';
 import { createStatus, type StatusParts } from './status.ts';
 
 /** Seconds, as people give them; invites count in milliseconds. */
@@ -16,6 +18,17 @@ export function createControl(parts: StatusParts): Control {
     const network = runner.network();
     if (network === undefined) throw new ControlError('starting');
     return network;
+  }
+
+  function find(network: string): NetworkInfo {
+    const found = running().mesh.networks.get(network);
+    if (found !== undefined) return found;
+    throw new ControlError('unknown-network', `there is no network ${network}`);
+  }
+
+  /** With the name of its network in place of the id. */
+  function named(endpoint: EndpointStatus): EndpointStatus {
+    return { ...endpoint, network: nameOf(running().mesh, endpoint.network) };
   }
 
   const started = (created: boolean): Started => ({ created, status: status() });
@@ -34,16 +47,30 @@ export function createControl(parts: StatusParts): Control {
       const { endpoints, names } = running();
       const endpoint = await endpoints.attach(request);
       await names.settle(endpoint.id);
-      return endpoint;
+      return named(endpoint);
     },
     async detach({ endpoint }) {
       const { endpoints, names } = running();
       const detached = await endpoints.detach(endpoint);
       await names.settle();
-      return detached;
+      return named(detached);
     },
-    expose: async (request) => running().endpoints.expose(request),
-    hide: async () => running().endpoints.hide(),
+    expose: async (request) => named(await running().endpoints.expose(request)),
+    hide: async () => (await running().endpoints.hide()).map(named),
+    async createNetwork(request) {
+      const { mesh } = running();
+      return networkStatus(mesh, await mesh.networks.create(request));
+    },
+    async removeNetwork({ network }) {
+      const { mesh } = running();
+      const found = find(network);
+      await mesh.networks.remove(found.id);
+      return networkStatus(mesh, found);
+    },
+    async renameNetwork({ network, name }) {
+      const { mesh } = running();
+      return networkStatus(mesh, await mesh.networks.rename(find(network).id, name));
+    },
     async paths() {
       await running().paths.refresh();
       return status().peers.map(({ nickname, id, path, traffic: { sentBytes, receivedBytes } }) => {

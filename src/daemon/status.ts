@@ -7,6 +7,7 @@ import type { Config } from './options.ts';
 import type { Runner } from './runner.ts';
 import { endpointStatuses } from './status/endpoints.ts';
 import { ipamStatus } from './status/ipam.ts';
+import { networkStatuses } from './status/networks.ts';
 import { peerStatuses } from './status/peers.ts';
 import { NO_TRAFFIC, trafficOf } from './status/traffic.ts';
 import { warningsOf } from './status/warnings.ts';
@@ -47,6 +48,7 @@ export function createStatus(parts: StatusParts): () => Status {
       device: network === undefined ? null : { name: config.device, mtu: network.mtu },
       peers,
       ipam: network === undefined ? null : ipamStatus(network, config.nickname),
+      networks: network === undefined ? [] : networkStatuses(network.mesh),
       endpoints: network === undefined ? [] : endpointStatuses(network),
       traffic: counters === undefined ? NO_TRAFFIC : trafficOf(counters.total),
       drops: counters === undefined ? {} : dropsOf(counters),

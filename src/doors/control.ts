@@ -1,11 +1,12 @@
 import type { DnsControl } from './dns-control.ts';
+import type { NetworkControl, NetworkStatus } from './networks.ts';
 
 /**
  * What the doors ask of the daemon. The real one is daemon/control.ts, the twin doors/memory-control.ts. Data types are JSON-plain:
  * the object that `GET /v1/status` sends is the one that text and `--json` render. Everything rejects with an error whose code is
  * in doors/errors.ts: a ControlError, or a SpaceError, HostError or DialError as it came.
  */
-export interface Control {
+export interface Control extends NetworkControl {
   /** From memory, at once, in every phase: status must answer when nothing else does. */
   status(): Status;
   /** Called on each change of `status().phase`. Returns the way to stop. */
@@ -115,7 +116,7 @@ export interface AttachRequest {
   readonly interface?: string;
   /** What to call the endpoint; unique on this host. */
   readonly name?: string;
-  /** Absent: `weft`. */
+  /** Name or id; absent: `weft`. */
   readonly network?: string;
 }
 
@@ -127,6 +128,7 @@ export interface DetachRequest {
 export interface ExposeRequest {
   /** Wanted IPv4 address without prefix. */
   readonly ip?: string;
+  readonly network?: string;
 }
 
 export interface Stopped {
@@ -162,6 +164,8 @@ export interface Status {
   /** Every member but this host, also those that are down; sorted by nickname, then id. */
   readonly peers: readonly PeerStatus[];
   readonly ipam: IpamStatus | null;
+  /** `weft` first, then the oldest; none while the host is in no mesh. */
+  readonly networks: readonly NetworkStatus[];
   readonly endpoints: readonly EndpointStatus[];
   /** Sum over all peers since the daemon started. */
   readonly traffic: Traffic;

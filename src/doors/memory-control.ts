@@ -2,6 +2,7 @@ import {
   type AttachRequest,
   type Control,
   type EndpointStatus,
+  type ExposeRequest,
   type FoundRequest,
   type Invitation,
   type InviteRequest,
@@ -18,6 +19,8 @@ import type { DnsName } from './dns-control.ts';
 import { findEndpoints } from './endpoints.ts';
 import { ControlError, type ErrorCode } from './errors.ts';
 import { createMemoryDns } from './memory-dns.ts';
+import { createMemoryNetworks } from './memory-networks.ts';
+import type { NetworkStatus } from './networks.ts';
 
 /**
  * The twin of the daemon's Control: the same answers, and no network behind them. Everything is in memory and deterministic.
@@ -61,6 +64,13 @@ export function createMemoryControl(options: MemoryControlOptions = {}): MemoryC
   let made = 0;
   const endpoints = new Map<string, EndpointStatus>();
   const watchers = new Set<(phase: Phase) => void>();
+  const networks = createMemoryNetworks(
+    () => mesh?.range ?? DEFAULT_RANGE,
+    (name) =>
+      [...endpoints.values()]
+        .filter(({ network }) => network === (name ?? network))
+        .map(({ address }) => address),
+  );
 
   function enter(state: Phase['state'], text: string): void {
     phase = { state, text };
@@ -76,6 +86,13 @@ export function createMemoryControl(options: MemoryControlOptions = {}): MemoryC
     if (mesh === null) throw new ControlError('no-mesh');
   }
 
+  function whileInMesh<Request, Result>(call: (request: Request) => Promise<Result>) {
+    return async (request: Request) => {
+      requireMesh();
+      return call(request);
+    };
+  }
+
   async function start(id: string, creator: boolean, range: string, encryption = true): Promise<Started> {
     enter('starting', creator ? 'making the keys of the mesh' : 'asking a peer for addresses');
     await Promise.resolve();
@@ -86,36 +103,21 @@ export function createMemoryControl(options: MemoryControlOptions = {}): MemoryC
     return { created: true, status: status() };
   }
 
-  function nextAddress(): string {
-    const taken = new Set([...endpoints.values()].map((endpoint) => endpoint.address));
-    for (let last = 1; last < 255; last++) {
-      if (!taken.has(`10.32.0.${last}`)) return `10.32.0.${last}`;
-    }
-    throw new ControlError('no-space');
-  }
-
-  function claim(wanted: string | undefined): string {
-    if (wanted === undefined) return nextAddress();
-    if (!/^10\.(3[2-9]|4[0-7])\./.test(wanted))
-      throw new ControlError('outside-range', `${wanted} is not in ${mesh?.range}`);
-    if (wanted === '10.32.0.0' || wanted === '10.47.255.255') throw new ControlError('reserved');
-    if ([...endpoints.values()].some((endpoint) => endpoint.address === wanted)) {
-      throw new ControlError('in-use', `${wanted} is in use`);
-    }
-    return wanted;
-  }
-
-  function add(request: Partial<AttachRequest>, kind: EndpointStatus['kind']): EndpointStatus {
-    const address = claim(request.ip);
+  function add(
+    request: Partial<AttachRequest>,
+    kind: EndpointStatus['kind'],
+    network: NetworkStatus,
+  ): EndpointStatus {
+    const address = networks.claim(request.ip, network);
     made += 1;
     const id = made.toString(16).padStart(4, '0').repeat(4);
     const endpoint: EndpointStatus = {
       id,
       name: request.name ?? null,
       kind,
-      network: request.network ?? 'weft',
+      network: network.name ?? network.id,
       address,
-      prefix: 12,
+      prefix: Number(network.subnet.split('/')[1]),
       sandbox: request.sandbox ?? null,
       interface: request.interface ?? (kind === 'host' ? 'weft0' : 'eth0'),
       hostLink: kind === 'host' ? null : `wv${made}`,
@@ -128,16 +130,16 @@ export function createMemoryControl(options: MemoryControlOptions = {}): MemoryC
 
   async function attach(request: AttachRequest): Promise<EndpointStatus> {
     requireMesh();
-    if (request.network !== undefined && request.network !== 'weft') {
-      throw new ControlError('unknown-network', `There is no network ${request.network}`);
-    }
+    const network = networks.find(request.network);
     if (options.sandboxes !== undefined && !options.sandboxes.has(request.sandbox)) {
       throw new ControlError('sandbox-missing', `There is no sandbox ${request.sandbox}`);
     }
     const all = [...endpoints.values()];
-    const there = all.find(
-      (endpoint) =>
-        endpoint.sandbox === request.sandbox && endpoint.interface === (request.interface ?? 'eth0'),
+    const inside = all.filter((endpoint) => endpoint.sandbox === request.sandbox);
+    const there = inside.find((endpoint) =>
+      request.interface === undefined
+        ? endpoint.network === network.name
+        : endpoint.interface === request.interface,
     );
     if (there !== undefined) {
       if (request.ip === undefined || request.ip === there.address) return there;
@@ -149,7 +151,8 @@ export function createMemoryControl(options: MemoryControlOptions = {}): MemoryC
     if (request.name !== undefined && all.some((endpoint) => endpoint.name === request.name)) {
       throw new ControlError('name-taken', `Another endpoint is called ${request.name}`);
     }
-    return add(request, 'sandbox');
+    const next = inside.length === 0 ? 'eth0' : `weft${inside.length - 1}`;
+    return add({ interface: next, ...request }, 'sandbox', network);
   }
 
   async function detach(request: { endpoint: string }): Promise<EndpointStatus> {
@@ -168,11 +171,13 @@ export function createMemoryControl(options: MemoryControlOptions = {}): MemoryC
     return first;
   }
 
-  async function expose(request: { ip?: string }): Promise<EndpointStatus> {
+  async function expose(request: ExposeRequest): Promise<EndpointStatus> {
     requireMesh();
-    const there = [...endpoints.values()].find((endpoint) => endpoint.kind === 'host');
+    const network = networks.find(request.network);
+    const hosts = [...endpoints.values()].filter((endpoint) => endpoint.kind === 'host');
+    const there = hosts.find((endpoint) => endpoint.network === network.name);
     if (there !== undefined && (request.ip === undefined || request.ip === there.address)) return there;
-    return add(request, 'host');
+    return add(request, 'host', network);
   }
 
   async function hide(): Promise<readonly EndpointStatus[]> {
@@ -275,6 +280,7 @@ export function createMemoryControl(options: MemoryControlOptions = {}): MemoryC
               disputes: [],
               waiting: [],
             },
+      networks: mesh === null ? [] : networks.list(),
       endpoints: [...endpoints.values()],
       traffic: NO_TRAFFIC,
       drops: facts.drops,
@@ -315,6 +321,9 @@ export function createMemoryControl(options: MemoryControlOptions = {}): MemoryC
     },
     dns: createMemoryDns(named, requireMesh),
     down,
+    createNetwork: whileInMesh(networks.createNetwork),
+    removeNetwork: whileInMesh(networks.removeNetwork),
+    renameNetwork: whileInMesh(networks.renameNetwork),
     show(more) {
       facts = { ...facts, ...more };
     },

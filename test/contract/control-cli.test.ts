@@ -315,3 +315,27 @@ test('what listens on the socket and is not weftd is told from it', async (t) =>
   assert.deepEqual(await once(child, 'close'), [2, null]);
   assert.match(err, /is not weftd/);
 });
+
+test('networks are made, shown, used, renamed and removed by name', (t) => {
+  const { weft, json } = machine(t);
+  fine(weft('up'));
+  assert.match(fine(weft('network', 'create', 'web')), /^web has 10\.\d+\.\d+\.0\/24, id [0-9a-f]{16}\n$/);
+  const db = ['create', 'db', '--subnet', '10.40.5.0/24', '--gateway', '10.40.5.1', '--internal'];
+  fine(weft('network', ...db, '--reserve', '10.40.5.2', '--reserve', '10.40.5.3'));
+  assert.match(fine(weft('network', 'ls')), /^NAME .*\nweft .*\nweb .*\ndb .* internal\n$/);
+  const shown = json<{ reserved: string[]; gateway: string }>('network', 'inspect', 'db');
+  assert.deepEqual([shown.gateway, shown.reserved], ['10.40.5.1', ['10.40.5.2', '10.40.5.3']]);
+  assert.match(fine(weft('attach', 'blue', '--network', 'db')), /^10\.40\.5\.\d+\/24 on eth0 of blue/);
+  assert.match(fine(weft('expose', '--network', 'web')), /\/24 on weft0 of this host/);
+  failed(weft('network', 'rm', 'db'), 1, /db has endpoints.*10\.40\.5\..*\n {2}→ detach them first/);
+  fine(weft('detach', 'blue'));
+  assert.match(fine(weft('network', 'rename', 'db', 'base')), /is called base now/);
+  assert.match(fine(weft('network', 'rm', 'base')), /^base is removed, 10\.40\.5\.0\/24 is free again/);
+  failed(weft('network', 'inspect', 'base'), 1, /there is no network base\n {2}→ see `weft network ls`/);
+  failed(weft('network', 'create', '../x'), 1, /name must be the name of a network/);
+  failed(
+    weft('network', 'create', 'far', '--subnet', '192.168.0.0/16'),
+    1,
+    /192\.168\.0\.0\/16 is not in 10\.32\.0\.0\/12/,
+  );
+});

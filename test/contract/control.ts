@@ -129,6 +129,61 @@ export function controlContract(name: string, open: () => Promise<ControlFixture
     await refused('unknown-name', () => control.dns.lookup({ name: 'web' }));
   });
 
+  story(
+    'a network is made once, shows in the status, and gives addresses of its own',
+    async ({ control, sandboxes: [sandbox] }) => {
+      await control.found({});
+      assert.deepEqual(
+        control.status().networks.map(({ id, name, subnet, clash }) => [id, name, subnet, clash]),
+        [['weft', 'weft', '10.32.0.0/12', null]],
+      );
+      const web = await control.createNetwork({ name: 'web', subnet: '10.32.5.0/24', internal: true });
+      assert.deepEqual([web.name, web.subnet, web.internal, web.used], ['web', '10.32.5.0/24', true, 0]);
+      assert.equal((await control.createNetwork({ name: 'web', subnet: '10.32.5.0/24' })).id, web.id);
+      await refused('network-name-taken', () => control.createNetwork({ name: 'web' }));
+      await refused('subnet-taken', () => control.createNetwork({ name: 'other', subnet: '10.32.5.0/24' }));
+      await refused('subnet-outside', () => control.createNetwork({ name: 'far', subnet: '192.168.0.0/24' }));
+      await refused('bad-network', () => control.createNetwork({ name: 'odd', gateway: '10.32.6.1' }));
+      await control.attach({ sandbox });
+      const second = await control.attach({ sandbox, network: 'web' });
+      assert.deepEqual([second.network, second.prefix, second.interface], ['web', 24, 'weft0']);
+      assert.match(second.address, /^10\.32\.5\./);
+      assert.deepEqual(await control.attach({ sandbox, network: web.id }), second);
+      assert.equal((await control.expose({ network: 'web' })).prefix, 24);
+      assert.deepEqual(
+        control.status().networks.map(({ name, used }) => [name, used]),
+        [
+          ['weft', 1],
+          ['web', 2],
+        ],
+      );
+    },
+  );
+
+  story(
+    'a network that is used is not removed, and a name is given to one only',
+    async ({ control, sandboxes: [sandbox] }) => {
+      await refused('no-mesh', () => control.createNetwork({ name: 'web' }));
+      await control.found({});
+      await control.createNetwork({ name: 'web' });
+      const { id } = await control.renameNetwork({ network: 'web', name: 'shop' });
+      await control.createNetwork({ name: 'web' });
+      await refused('network-name-taken', () => control.renameNetwork({ network: id, name: 'web' }));
+      const { id: endpoint } = await control.attach({ sandbox, network: 'shop' });
+      await refused('network-in-use', () => control.removeNetwork({ network: 'shop' }));
+      await control.detach({ endpoint });
+      assert.equal((await control.removeNetwork({ network: 'shop' })).id, id);
+      await refused('unknown-network', () => control.removeNetwork({ network: 'shop' }));
+      await refused('unknown-network', () => control.attach({ sandbox, network: 'shop' }));
+      await refused('network-permanent', () => control.removeNetwork({ network: 'weft' }));
+      await refused('network-permanent', () => control.renameNetwork({ network: 'weft', name: 'x' }));
+      assert.deepEqual(
+        control.status().networks.map(({ name }) => name),
+        ['weft', 'web'],
+      );
+    },
+  );
+
   story('a status is plain JSON', async ({ control, sandboxes: [sandbox] }) => {
     await control.found({});
     await control.attach({ sandbox });

@@ -287,6 +287,7 @@ test('the help of every command has an example that begins with it', async () =>
     'ps',
     'version',
     'completion',
+    'network',
   ]);
   assert.deepEqual(new Set(commands.filter((name) => name !== 'weft' && name !== 'help')), known);
   for (const name of known) {

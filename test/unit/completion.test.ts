@@ -61,6 +61,8 @@ test('bash offers commands, sections, shells and flags where they belong', {
   assert.deepEqual(offers('weft', '--json', 'status', 'ip'), ['ipam']);
   assert.deepEqual(offers('weft', 'trust', ''), ['add', 'remove', 'ls']);
   assert.deepEqual(offers('weft', 'completion', 'z'), ['zsh']);
+  assert.deepEqual(offers('weft', 'network', 'r'), ['rename', 'rm']);
+  assert.deepEqual(offers('weft', 'network', 'create', 'web', '--sub'), ['--subnet']);
   assert.deepEqual(offers('weft', 'invite', '--u'), ['--uses']);
   assert.deepEqual(offers('weft', 'attach', 'blue', '--ip', ''), []);
   assert.ok(offers('weft', 'join', '--token-file', '/etc/host').includes('/etc/hostname'));

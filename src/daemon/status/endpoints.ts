@@ -1,5 +1,6 @@
 import type { EndpointStatus } from '../../doors/control.ts';
 import type { Network } from '../network.ts';
+import { nameOf } from './networks.ts';
 
 /** What is attached and exposed, then Docker's containers. */
 export function endpointStatuses({ endpoints, docker, mesh }: Network): readonly EndpointStatus[] {
@@ -9,7 +10,7 @@ export function endpointStatuses({ endpoints, docker, mesh }: Network): readonly
       id,
       name,
       kind: 'docker',
-      network: mesh.networks.get(network)?.name ?? network,
+      network: nameOf(mesh, network),
       address,
       prefix,
       sandbox,
@@ -19,5 +20,6 @@ export function endpointStatuses({ endpoints, docker, mesh }: Network): readonly
       up,
     };
   });
-  return [...endpoints.list(), ...containers];
+  const attached = endpoints.list().map((one) => ({ ...one, network: nameOf(mesh, one.network) }));
+  return [...attached, ...containers];
 }

@@ -3,6 +3,7 @@ import type { PeerId } from '../../core/ids.ts';
 import type { Dispute, IpamStatus, OwnerShare, OwnRange } from '../../doors/control.ts';
 import { KEY, readPeerRecord } from '../../mesh/records.ts';
 import type { Network } from '../network.ts';
+import { nameOf } from './networks.ts';
 
 export function ipamStatus({ mesh, range }: Network, nickname: string): IpamStatus {
   const { space, membership } = mesh;
@@ -10,7 +11,7 @@ export function ipamStatus({ mesh, range }: Network, nickname: string): IpamStat
   return {
     range,
     total: last - start + 1,
-    own: ownRanges(space.ring(), membership.self),
+    own: ownRanges(mesh),
     allocated: space.allocations().length,
     free: space.free(),
     owners: owners(mesh, nickname),
@@ -28,15 +29,14 @@ export function ipamStatus({ mesh, range }: Network, nickname: string): IpamStat
   };
 }
 
-type Ring = ReturnType<Network['mesh']['space']['ring']>;
-
-function ownRanges(ring: Ring, self: PeerId): readonly OwnRange[] {
-  return ring
-    .filter(({ owner }) => owner === self)
+function ownRanges(mesh: Network['mesh']): readonly OwnRange[] {
+  return mesh.space
+    .ring()
+    .filter(({ owner }) => owner === mesh.membership.self)
     .map(({ start, last, network }) => ({
       start: formatIpv4(start),
       last: formatIpv4(last),
-      network,
+      network: nameOf(mesh, network),
       size: last - start + 1,
     }));
 }

@@ -95,6 +95,17 @@ const RULES: readonly ((facts: Facts) => Warning | undefined)[] = [
         };
   },
   ({ network }) => {
+    const [fault, ...more] = network?.mesh.networks.faults() ?? [];
+    return fault === undefined
+      ? undefined
+      : {
+          code: 'network-clash',
+          severity: 'warning',
+          text: `${fault.text}${more.length === 0 ? '' : `; ${more.length} more networks have a fault`}`,
+          remedy: fault.remedy,
+        };
+  },
+  ({ network }) => {
     const pending = network?.mesh.space.pendingDonations() ?? [];
     return pending.length === 0
       ? undefined

@@ -9,7 +9,8 @@ import type {
 } from '../control.ts';
 import type { DnsAddRequest, DnsRemoveRequest, LookupRequest } from '../dns-control.ts';
 import { ControlError } from '../errors.ts';
-import { boolean, cidr, type Field, integer, ipv4, optional, type Schema, text } from './schema.ts';
+import type { CreateNetworkRequest, NetworkRequest, RenameNetworkRequest } from '../networks.ts';
+import { boolean, cidr, type Field, integer, ipv4, list, optional, type Schema, text } from './schema.ts';
 
 /**
  * What each request may hold. Names end up as arguments of programs and as parts of paths, so their patterns are narrow and none
@@ -27,6 +28,12 @@ const ENDPOINT = /^[A-Za-z0-9_/][\w./:@+-]{0,255}$/;
 export const MAX_TOKEN = 8_192;
 
 const name = text(NAME, 'a name of at most 64 letters, digits, dots, dashes and underscores');
+
+const networkName = text(
+  /^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$/,
+  'the name of a network: at most 128 letters, digits, dots, dashes and underscores',
+);
+const MOST_RESERVED = 256;
 
 /** Its own code, and never a word of the value: whatever was pasted may be a token with a slip in it. */
 const token: Field<string> = {
@@ -60,7 +67,7 @@ export const attachBody: Schema<AttachRequest> = {
     text(INTERFACE, 'an interface name of at most 15 letters, digits, dots, dashes and underscores'),
   ),
   name: optional(name),
-  network: optional(name),
+  network: optional(networkName),
 };
 
 export const detachBody: Schema<DetachRequest> = {
@@ -74,15 +81,28 @@ const hostName = text(HOST_NAME, 'a name of letters, digits, dots, dashes and un
 export const dnsAddBody: Schema<DnsAddRequest> = {
   name: hostName,
   address: ipv4,
-  network: optional(name),
+  network: optional(networkName),
 };
 
 export const dnsRemoveBody: Schema<DnsRemoveRequest> = {
   name: hostName,
   address: optional(ipv4),
-  network: optional(name),
+  network: optional(networkName),
 };
 
-export const dnsLookupBody: Schema<LookupRequest> = { name: hostName, network: optional(name) };
+export const dnsLookupBody: Schema<LookupRequest> = { name: hostName, network: optional(networkName) };
 
-export const exposeBody: Schema<ExposeRequest> = { ip: optional(ipv4) };
+export const exposeBody: Schema<ExposeRequest> = { ip: optional(ipv4), network: optional(networkName) };
+
+export const createNetworkBody: Schema<CreateNetworkRequest> = {
+  name: networkName,
+  subnet: optional(cidr),
+  internal: optional(boolean),
+  gateway: optional(ipv4),
+  reserved: optional(list(ipv4, MOST_RESERVED)),
+  ipRange: optional(cidr),
+};
+
+export const networkBody: Schema<NetworkRequest> = { network: networkName };
+
+export const renameNetworkBody: Schema<RenameNetworkRequest> = { network: networkName, name: networkName };

@@ -2,6 +2,7 @@ import type { JsonObject } from '../../core/json.ts';
 import type { Control } from '../control.ts';
 import {
   attachBody,
+  createNetworkBody,
   detachBody,
   dnsAddBody,
   dnsLookupBody,
@@ -10,6 +11,8 @@ import {
   foundBody,
   inviteBody,
   joinBody,
+  networkBody,
+  renameNetworkBody,
   trustBody,
 } from './bodies.ts';
 import { check, type Schema } from './schema.ts';
@@ -42,6 +45,10 @@ export function createRoutes(control: Control): readonly Route[] {
     get('/v1/version', () => ({ version: control.status().version })),
     get('/v1/status', () => control.status()),
     get('/v1/peers', () => ({ peers: control.status().peers })),
+    get('/v1/networks', () => ({ networks: control.status().networks })),
+    post('/v1/networks/create', createNetworkBody, (body) => control.createNetwork(body)),
+    post('/v1/networks/remove', networkBody, (body) => control.removeNetwork(body)),
+    post('/v1/networks/rename', renameNetworkBody, (body) => control.renameNetwork(body)),
     get('/v1/endpoints', () => ({ endpoints: control.status().endpoints })),
     get('/v1/paths', async () => ({ paths: await control.paths() })),
     get('/v1/trust', () => control.trusted()),

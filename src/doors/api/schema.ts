@@ -74,6 +74,16 @@ export const boolean: Field<boolean> = {
   },
 };
 
+export function list<T>(field: Field<T>, most: number): Field<readonly T[]> {
+  return {
+    optional: false,
+    read(value) {
+      if (!Array.isArray(value) || value.length > most) throw new Error(`a list of at most ${most}`);
+      return value.map((item) => field.read(item));
+    },
+  };
+}
+
 /** Text that one of core's strict parsers takes; the refusal has `code` and the parser's words. */
 function parsed(code: ErrorCode, parse: (value: string) => Parsed<unknown>): Field<string> {
   return {

@@ -1,0 +1,50 @@
+/** A network as the doors show it. JSON-plain. */
+export interface NetworkStatus {
+  /** `weft`, or 16 hexadecimal digits; never changes. */
+  readonly id: string;
+  /** Null while it has none. */
+  readonly name: string | null;
+  /** The name that it was given and that an older network has. */
+  readonly clash: string | null;
+  /** CIDR. */
+  readonly subnet: string;
+  /** Without a way out of the mesh. */
+  readonly internal: boolean;
+  readonly gateway: string | null;
+  readonly reserved: readonly string[];
+  /** CIDR that addresses are taken from when none is asked for; null: the whole subnet. */
+  readonly ipRange: string | null;
+  readonly options: Readonly<Record<string, string>>;
+  /** Addresses of this network in use on this host, and free ones that it can give without asking. */
+  readonly used: number;
+  readonly free: number;
+}
+
+export interface CreateNetworkRequest {
+  readonly name: string;
+  /** CIDR inside the range of the mesh; absent: a free one of this host's own space. */
+  readonly subnet?: string;
+  readonly internal?: boolean;
+  /** Needs `subnet`, as do the next two. */
+  readonly gateway?: string;
+  readonly reserved?: readonly string[];
+  readonly ipRange?: string;
+}
+
+export interface NetworkRequest {
+  /** Name or id. */
+  readonly network: string;
+}
+
+export interface RenameNetworkRequest extends NetworkRequest {
+  readonly name: string;
+}
+
+/** What doors do with networks. */
+export interface NetworkControl {
+  /** Resolves to the network of this very subnet and name when there is one. */
+  createNetwork(request: CreateNetworkRequest): Promise<NetworkStatus>;
+  /** Resolves to what it was; rejects with `network-in-use` while anything is attached to it on any host. */
+  removeNetwork(request: NetworkRequest): Promise<NetworkStatus>;
+  renameNetwork(request: RenameNetworkRequest): Promise<NetworkStatus>;
+}
