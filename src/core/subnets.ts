@@ -42,3 +42,9 @@ export function clip<T extends Range>(ranges: readonly T[], within: Range): read
 export function usualSize(range: Range): number {
   return Math.max(4, Math.min(256, sizeOf(range) / 16));
 }
+
+/** A range that has addresses in common with another one. */
+export function overlapping<T extends Range>(ranges: readonly T[]): T | undefined {
+  const sorted = ranges.toSorted((a, b) => a.start - b.start);
+  return sorted.find((range, index) => range.last >= (sorted[index + 1]?.start ?? Number.POSITIVE_INFINITY));
+}

@@ -21,6 +21,7 @@ import { type Host, HostError } from '../ports/host.ts';
 import type { Log } from '../ports/log.ts';
 import type { Random } from '../ports/random.ts';
 import { followDocker } from './docker-engine.ts';
+import { createIsolation } from './isolation.ts';
 import { createNameParts, type NameParts } from './names.ts';
 import { openHost } from './open-host.ts';
 import type { Config } from './options.ts';
@@ -136,6 +137,7 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     ...{ self, networks, space, host, keeper, clock, random, log, mtu },
     suggest: (network, container) => engine?.sticky.suggest(network, container),
   });
+  const isolation = createIsolation({ networks, space, host, clock, log });
   const { device } = config;
   const others = docker.owns;
   const endpoints = createEndpoints({
@@ -179,12 +181,14 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
   });
   try {
     progress('looking after what is attached');
+    await isolation.start();
     await endpoints.start();
     await docker.start();
     engine?.start();
     await names.settle();
     await paths.start();
   } catch (error) {
+    isolation.stop();
     await paths.close();
     await Promise.all([endpoints.stop(), docker.stop(), engine?.stop()]);
     await mesh.close();
@@ -213,6 +217,7 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     failure: () => failure,
     async close() {
       stopLooking();
+      isolation.stop();
       await names.stop();
       await Promise.all([endpoints.stop(), docker.stop(), engine?.stop(), paths.close()]);
       await mesh.close();

@@ -1,6 +1,7 @@
 import type { Cidr } from '../core/address.ts';
 import { formatCidr, formatIpv4 } from '../core/address.ts';
 import type { EndpointId } from '../core/ids.ts';
+import { overlapping } from '../core/subnets.ts';
 import {
   type FastPathPlan,
   type Host,
@@ -14,11 +15,12 @@ import type { Log } from '../ports/log.ts';
 import { checkMachine, checkMesh, checkOverlap, isOurDevice, prepareDevice } from './device.ts';
 import { fastPathSources, raiseFastPath, readFastPath, readSent, removeFastPath } from './fast-path.ts';
 import { raiseFirewall, removeFirewall } from './firewall.ts';
+import { raiseIsolation } from './firewall-networks.ts';
 import { createAdmission } from './firewall-vxlan.ts';
 import { admitForwarding, removeForwarding } from './forwarding.ts';
 import { readIdleLinks } from './holder.ts';
 import { batch, readLinks, readRoutes, readRules } from './iproute.ts';
-import { readAddress } from './ipv4.ts';
+import { readAddress, readNetwork } from './ipv4.ts';
 import { createLedger } from './ledger.ts';
 import {
   checkOffer,
@@ -57,6 +59,8 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
   let exposed: readonly Cidr[] = [];
   const admission = createAdmission(host);
   let fast: FastPathPlan | null = null;
+  /** Subnets to keep apart that the kernel does not know yet. */
+  let unapplied: readonly Cidr[] | undefined;
 
   async function prepare(plan: MeshPlan): Promise<void> {
     const range = checkMesh(plan);
@@ -86,6 +90,7 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
 
   async function plug(plan: PlugPlan) {
     checkPlug(plan);
+    await isolate();
     const sandbox = await openSandbox(plan.sandbox, netns);
     try {
       const source = sourceFor(readAddress(plan.address).address, exposed);
@@ -93,6 +98,13 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
     } finally {
       await sandbox.close();
     }
+  }
+
+  /** Nothing is plugged between being told of a network and keeping it apart. */
+  async function isolate(): Promise<void> {
+    if (unapplied === undefined) return;
+    await raiseIsolation(host, unapplied);
+    unapplied = undefined;
   }
 
   async function setHostAddresses(addresses: readonly HostAddress[]): Promise<void> {
@@ -142,6 +154,8 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
     await removeRoutes(host, await readRoutes(host));
     await removeFirewall(host);
     await removeForwarding(host);
+    await raiseIsolation(host, []);
+    unapplied = undefined;
     await ledger.clear();
     mesh = undefined;
     exposed = [];
@@ -161,6 +175,7 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
     offerLink: (plan: OfferPlan) =>
       exclusively(async () => {
         checkOffer(plan);
+        await isolate();
         const source = sourceFor(readAddress(plan.address).address, exposed);
         return offerLink(host, plan, source, prepared());
       }),
@@ -181,6 +196,13 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
         const changed = await admitForwarding(host, formatCidr(range.start, range.prefix));
         if (changed) log.info('let the mesh through the FORWARD chain, which somebody has closed');
       }),
+    async setNetworks(subnets) {
+      const wanted = readSubnets(subnets);
+      await exclusively(() => {
+        unapplied = wanted;
+        return isolate();
+      });
+    },
     setHostAddresses: (addresses) => exclusively(() => setHostAddresses(addresses)),
     setFastPath: (plan) => exclusively(() => setFastPath(plan)),
     fastPath: () => exclusively(() => readFastPath(host, admission)),
@@ -191,6 +213,13 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
 
 function address(verb: 'add' | 'del', text: string, device: string): readonly string[] {
   return ['address', verb, `${text}/32`, 'dev', device];
+}
+
+function readSubnets(texts: readonly string[]): readonly Cidr[] {
+  const subnets = texts.map(readNetwork);
+  const clash = overlapping(subnets);
+  if (clash === undefined) return subnets;
+  throw new HostError('bad-request', `${formatCidr(clash.start, clash.prefix)} overlaps another subnet`);
 }
 
 /** Runs one task after the other, whatever becomes of each. */

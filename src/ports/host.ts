@@ -39,6 +39,12 @@ export interface Host {
   /** Packets that have left by its device since that was made; 0 without one. Cheap. */
   fastPathSent(): Promise<number>;
   /**
+   * Subnets that are kept apart, as CIDR, all of them each time: who has an address in one talks only inside of it, except with this host
+   * itself. In one step, and before any later `plug`: one is refused as long as this has failed. What an earlier life set stays in force
+   * until the first call.
+   */
+  setNetworks(subnets: readonly string[]): Promise<void>;
+  /**
    * Removes everything that any of the above made and puts back every sysctl; whether there was any link. Refuses, like `prepare`, with
    * `machine-in-use` while another daemon holds its device in this network namespace: what is there is that one's.
    */

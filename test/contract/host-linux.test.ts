@@ -3,6 +3,11 @@ import { silentLog } from '../hosts/log.ts';
 import { createNamespaces, needsRoot } from '../hosts/namespaces.ts';
 import { hostContract } from './host.ts';
 
+interface Prefix {
+  readonly addr: string;
+  readonly len: number;
+}
+
 hostContract('Host on Linux', needsRoot, async () => {
   const namespaces = await createNamespaces();
   const { hostPath, stateDirectory } = namespaces;
@@ -38,6 +43,14 @@ hostContract('Host on Linux', needsRoot, async () => {
     async offers() {
       const rows = JSON.parse(await ip('host', '-json', 'link')) as { ifname: string }[];
       return rows.map(({ ifname }) => ifname).filter((name) => name.startsWith('wfo'));
+    },
+    async networks() {
+      const text = await namespaces
+        .run('host', 'nft', '-json', 'list', 'set', 'inet', 'weft-networks', 'apart')
+        .catch(() => '{"nftables":[]}');
+      const { nftables } = JSON.parse(text) as { nftables: { set?: { elem: { prefix: Prefix }[] } }[] };
+      const elements = nftables.flatMap(({ set }) => set?.elem ?? []);
+      return elements.map(({ prefix: { addr, len } }) => `${addr}/${len}`).sort();
     },
     close: () => namespaces.close(),
   };

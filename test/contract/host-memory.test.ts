@@ -15,6 +15,7 @@ hostContract('Host in memory', false, async () => {
     setDown: async (_sandbox, endpoint: EndpointId) => machine.tamper(endpoint, 'down'),
     takeOffer: async (link, sandbox, name) => machine.takeOffer(link, sandbox, name),
     offers: async () => machine.offers(),
+    networks: async () => machine.networks(),
     close: async () => undefined,
   };
 });

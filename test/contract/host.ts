@@ -18,6 +18,8 @@ export interface HostBench {
   takeOffer(link: string, sandbox: string, name: string, address: string): Promise<void>;
   /** Links on the host that are offered and not taken. */
   offers(): Promise<readonly string[]>;
+  /** Subnets that are kept apart, sorted. */
+  networks(): Promise<readonly string[]>;
   close(): Promise<void>;
 }
 
@@ -276,6 +278,23 @@ export function hostContract(title: string, skip: string | false, makeBench: () 
       assert.deepEqual(await next.fastPath(), before);
       await next.restore();
       assert.equal(await next.fastPath(), null);
+    });
+
+    test('the subnets that are kept apart are those told last, also in the next life, until a restore', async () => {
+      await host.setNetworks(['10.33.1.0/24', '10.33.2.0/24']);
+      await host.setNetworks(['10.33.2.0/24', '10.40.0.0/16']);
+      assert.deepEqual(await bench.networks(), ['10.33.2.0/24', '10.40.0.0/16']);
+      const next = bench.start();
+      await next.prepare(MESH);
+      assert.deepEqual(await bench.networks(), ['10.33.2.0/24', '10.40.0.0/16']);
+      await refuses('bad-request', next.setNetworks(['10.33.0.0/16', '10.33.2.0/24']));
+      await refuses('bad-request', next.setNetworks(['10.33.2.1/24']));
+      assert.deepEqual(await bench.networks(), ['10.33.2.0/24', '10.40.0.0/16']);
+      await next.setNetworks([]);
+      assert.deepEqual(await bench.networks(), []);
+      await next.setNetworks(['10.33.2.0/24']);
+      await next.restore();
+      assert.deepEqual(await bench.networks(), []);
     });
 
     test('a restore removes everything, and may be repeated by a later life', async () => {

@@ -1,5 +1,6 @@
-import { formatIpv4, parseAddressWithPrefix, quote } from '../../core/address.ts';
+import { formatIpv4, parseAddressWithPrefix, parseCidr, quote } from '../../core/address.ts';
 import type { EndpointId } from '../../core/ids.ts';
+import { overlapping } from '../../core/subnets.ts';
 import {
   ENDPOINT_ID,
   type FastPathPlan,
@@ -34,6 +35,8 @@ export interface MemoryMachine {
   addRoute(cidr: string): void;
   /** Addresses of the host in the mesh, with prefix. */
   hostAddresses(): readonly string[];
+  /** Subnets that are kept apart. */
+  networks(): readonly string[];
   /** Whether the mesh's device is there. */
   prepared(): boolean;
   /** @internal for createMemoryHost */
@@ -45,6 +48,7 @@ interface Tables {
   readonly links: Map<EndpointId, LinkEntry>;
   readonly routes: string[];
   exposed: readonly string[];
+  networks: readonly string[];
   device: boolean;
   fast: FastPathPlan | null;
 }
@@ -75,6 +79,7 @@ export function createMemoryMachine(): MemoryMachine {
     exposed: [],
     device: false,
     fast: null,
+    networks: [],
   };
   const { sandboxes, links, routes } = tables;
   return {
@@ -108,6 +113,7 @@ export function createMemoryMachine(): MemoryMachine {
     },
     addRoute: (cidr) => void routes.push(cidr),
     hostAddresses: () => tables.exposed,
+    networks: () => tables.networks,
     prepared: () => tables.device,
   };
 }
@@ -212,11 +218,17 @@ export function createMemoryHost({ tables }: MemoryMachine): Host {
       return { peers };
     },
     fastPathSent: async () => 0,
+    async setNetworks(subnets) {
+      const parsed = subnets.map((text) => readSubnet(text));
+      if (overlapping(parsed) !== undefined) throw new HostError('bad-request', 'two subnets overlap');
+      tables.networks = [...subnets].sort();
+    },
     async restore() {
       const found = links.size > 0 || tables.device;
       links.clear();
       tables.fast = null;
       tables.exposed = [];
+      tables.networks = [];
       tables.device = false;
       return found;
     },
@@ -226,6 +238,12 @@ export function createMemoryHost({ tables }: MemoryMachine): Host {
 function interfacesIn(tables: Tables, name: string, entry: SandboxEntry): readonly string[] {
   const plugged = [...tables.links.values()].filter(({ sandbox }) => sandbox === name);
   return [...entry.foreign, ...plugged.map((link) => link.interface)].sort();
+}
+
+function readSubnet(text: string) {
+  const parsed = parseCidr(text);
+  if (!parsed.ok) throw new HostError('bad-request', parsed.message);
+  return parsed.value;
 }
 
 function parse(text: string) {
