@@ -85,6 +85,20 @@ function allowedPackage(layer: Layer, file: SourceFile, specifier: string): bool
   return (layer.packages ?? []).some(({ name, only }) => name.test(specifier) && file.path.startsWith(only));
 }
 
+test('what answers Docker cannot ask it back', () => {
+  const answering = sources('docker-plugin').filter(({ path }) => !path.startsWith('docker-plugin/engine/'));
+  const wrong = answering.flatMap((file) =>
+    importsOf(file)
+      .filter(({ target, specifier }) => {
+        const client = specifier === 'node:http' && file.path !== 'docker-plugin/server.ts';
+        return client || target?.startsWith('docker-plugin/engine/');
+      })
+      .map((found) => `${file.path} imports ${found.target ?? found.specifier}`),
+  );
+  assert.ok(answering.length > 5);
+  assert.deepEqual(wrong, []);
+});
+
 test('every folder of src has its place in the order', () => {
   const known = [...LAYERS.map((layer) => layer.folder), 'src/daemon'];
   const inPlace = (path: string) => path === BUILD || known.some((folder) => path.startsWith(`${folder}/`));
