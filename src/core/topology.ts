@@ -22,7 +22,7 @@ export interface Topology {
   /** Links that a peer says it has. */
   neighboursOf(peer: PeerId): readonly PeerId[];
   degree(peer: PeerId): number;
-  /** What can be reached, by the numbers of peers. It stays as it is: the next change makes another one. */
+  /** Searches anew for what can be reached, by the numbers of peers. `order` holds until the next search of any topology. */
   reach(): Reach;
   readonly numbers: PeerNumbers;
 }
@@ -37,41 +37,50 @@ const NONE = new Int32Array();
 const NO_WAY = -2;
 const HERE = -1;
 
-interface Ways extends Reach {
-  /** By number: the neighbour on the way, HERE for this peer itself, NO_WAY. */
-  readonly next: Int32Array;
-  readonly hops: Uint16Array;
+/** By number. Thousands of simulated peers hold one each, so small numbers take little room. */
+interface Ways {
+  /** The neighbour on the way, HERE for this peer itself, NO_WAY. */
+  readonly next: Int16Array | Int32Array;
+  readonly hops: Uint8Array;
 }
+
+/** Where a search writes its order; nothing waits in the middle of one. */
+let scratch = new Int32Array(0);
+const FARTHEST = 255;
+const MOST_SMALL = 32_767;
 
 export function createTopology(self: PeerId, numbers: PeerNumbers = createPeerNumbers()): Topology {
   const own = numbers.of(self);
   /** By number, in the order of ids, so that all peers with the same knowledge choose the same ways. */
-  const claims: (Int32Array | undefined)[] = [];
-  while (claims.length < own) claims.push(undefined);
-  claims.push(NONE);
+  let claims: (Int32Array | undefined)[] = new Array(numbers.size()).fill(undefined);
+  claims[own] = NONE;
   /** Found by a search over the whole graph when first asked for after a change. */
   let found: Ways | undefined;
 
   function change(number: number, neighbours: readonly PeerId[] | undefined): boolean {
     const listed = neighbours && numbers.list(neighbours);
     const after = listed?.includes(number) ? listed.filter((other) => other !== number) : listed;
-    while (claims.length <= number) claims.push(undefined);
+    // Exactly as long as need be, where an array that grows by itself takes half as much again.
+    if (number >= claims.length) {
+      claims = claims.concat(new Array(numbers.size() - claims.length).fill(undefined));
+    }
     if (sameList(claims[number], after)) return false;
     claims[number] = after;
     found = undefined;
     return true;
   }
 
-  function search(): Ways {
+  function search(): Reach {
     const size = numbers.size();
-    const next = new Int32Array(size).fill(NO_WAY);
-    const hops = new Uint16Array(size);
-    const order = new Int32Array(size);
+    const next = (size < MOST_SMALL ? new Int16Array(size) : new Int32Array(size)).fill(NO_WAY);
+    const hops = new Uint8Array(size);
+    if (scratch.length < size) scratch = new Int32Array(2 * size);
+    const order = scratch;
     let end = 0;
     const reach = (number: number, over: number, distance: number) => {
       if (next[number] !== NO_WAY) return;
       next[number] = over;
-      hops[number] = distance;
+      hops[number] = Math.min(distance, FARTHEST);
       order[end++] = number;
     };
     reach(own, HERE, 0);
@@ -84,12 +93,13 @@ export function createTopology(self: PeerId, numbers: PeerNumbers = createPeerNu
           reach(neighbour, over, distance);
       }
     }
-    return { next, hops, order: order.slice(0, end), has: (number) => (next[number] ?? NO_WAY) !== NO_WAY };
+    found = { next, hops };
+    return { order: order.subarray(0, end), has: (number) => (next[number] ?? NO_WAY) !== NO_WAY };
   }
 
   function ways(): Ways {
-    found ??= search();
-    return found;
+    if (found === undefined) search();
+    return found as Ways;
   }
 
   return {
@@ -103,10 +113,11 @@ export function createTopology(self: PeerId, numbers: PeerNumbers = createPeerNu
     },
     hops(to) {
       const number = numbers.known(to);
-      return number !== undefined && ways().has(number) ? ways().hops[number] : undefined;
+      const { next, hops } = ways();
+      return number === undefined || (next[number] ?? NO_WAY) === NO_WAY ? undefined : hops[number];
     },
-    reach: ways,
-    reachable: () => Array.from(ways().order, numbers.peer),
+    reach: search,
+    reachable: () => Array.from(search().order, numbers.peer),
     neighboursOf(peer) {
       const number = numbers.known(peer);
       return Array.from((number === undefined ? undefined : claims[number]) ?? NONE, numbers.peer);

@@ -14,6 +14,8 @@ export interface Redial<Target extends string> {
   isReady(target: Target): boolean;
   /** Targets that are wanted, or failed the last time. */
   size(): number;
+  /** Targets for which `isTried` holds. */
+  tried(): readonly Target[];
   /** Something changed for the better: everybody is worth a try now. */
   hurry(): void;
   /** Forgets how a target failed before. */
@@ -130,10 +132,8 @@ export function createRedial<Target extends string>(parts: RedialParts<Target>):
       const attempt = attempts.get(target);
       return attempt === undefined || (attempt.controller === undefined && attempt.at <= clock.now());
     },
-    isTried(target) {
-      const attempt = attempts.get(target);
-      return attempt?.wanted === true && (attempt.controller !== undefined || attempt.failures === 0);
-    },
+    isTried: (target) => isTried(attempts.get(target)),
+    tried: () => [...attempts].flatMap(([target, attempt]) => (isTried(attempt) ? target : [])),
     size: () => attempts.size,
     hurry() {
       for (const [target, attempt] of attempts) {
@@ -163,4 +163,8 @@ export function createRedial<Target extends string>(parts: RedialParts<Target>):
       attempts.clear();
     },
   };
+}
+
+function isTried(attempt: Attempt | undefined): boolean {
+  return attempt?.wanted === true && (attempt.controller !== undefined || attempt.failures === 0);
 }

@@ -48,8 +48,12 @@ export interface RecordsParts {
   readonly replica?: Replica;
 }
 
-/** Others' records go to disk this long after a change; a restart only has to fetch what is newer. */
+/**
+ * Others' records go to disk this long after a change, and longer the more there are, since all are written: a restart only has to fetch
+ * what is newer.
+ */
 export const SAVE_DELAY = 5_000;
+const SAVE_DELAY_EACH = 5;
 
 interface Watcher {
   readonly prefix: string;
@@ -152,6 +156,8 @@ export function createRecords(parts: RecordsParts): OpenRecords {
     return ownSection.set([...replica.deltas(self), ...pending].flatMap(toSaved));
   }
 
+  const saveDelay = () => SAVE_DELAY + SAVE_DELAY_EACH * replica.digest().deltas;
+
   function saveOthers(): Promise<void> {
     saving?.cancel();
     saving = undefined;
@@ -165,7 +171,7 @@ export function createRecords(parts: RecordsParts): OpenRecords {
     if (!merged.ok) return merged;
     if (delta.author === self) adopt(delta, merged.changes);
     // Nobody waits for it: what is lost here comes again from a neighbour.
-    else saving ??= clock.setTimer(SAVE_DELAY, () => void saveOthers().catch(() => {}));
+    else saving ??= clock.setTimer(saveDelay(), () => void saveOthers().catch(() => {}));
     tell(merged.changes);
     return merged;
   }

@@ -73,15 +73,23 @@ export function successor({ self, others, isUp, isLinked }: Situation): PeerId |
   return alive.find((peer) => peer > self) ?? alive[0];
 }
 
-/** The next one by id in a sorted list that holds `self`, after the last one the first. */
-export function following(members: readonly PeerId[], self: PeerId): PeerId {
+/** The next one by id in the sorted list that is alive, after the last one the first; undefined when there is no other. */
+export function following(
+  members: readonly PeerId[],
+  self: PeerId,
+  isAlive: (peer: PeerId) => boolean,
+): PeerId | undefined {
   let [low, high] = [0, members.length];
   while (low < high) {
     const middle = (low + high) >> 1;
     if ((members[middle] as PeerId) <= self) low = middle + 1;
     else high = middle;
   }
-  return members[low % members.length] as PeerId;
+  for (let step = 0; step < members.length; step++) {
+    const peer = members[(low + step) % members.length] as PeerId;
+    if (peer !== self && isAlive(peer)) return peer;
+  }
+  return undefined;
 }
 
 /**

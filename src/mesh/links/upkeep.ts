@@ -53,6 +53,7 @@ const SURPLUS_EVERY = 2;
 /** How much longer the larger id waits with its first try, so that two peers rarely dial each other at once. */
 const LARGER_WAITS = 500;
 const FIRST_SPREAD = 50;
+const NONE: ReadonlyMap<string, number> = new Map();
 /** A tick that is late by more says that this process could not run, or slept. */
 const LAG = 500;
 
@@ -118,7 +119,7 @@ export function startUpkeep(parts: UpkeepParts): Upkeep {
     evaluation?.cancel();
     evaluation = undefined;
     if (isContent()) {
-      seeds.want(new Map(unknownSeeds().map((address) => [address, 0])));
+      seeds.want(NONE);
       return;
     }
     const now = situation(settled);
@@ -132,14 +133,22 @@ export function startUpkeep(parts: UpkeepParts): Upkeep {
     seeds.want(new Map(wantedSeeds(now).map((address) => [address, 0])));
   }
 
-  /** Nothing is to be chosen: so it is nearly always, and then the thousands of members need not be looked through each second. */
+  /**
+   * Nothing is to be chosen, so that the thousands of members need not be looked through each second: there are links enough, one to the
+   * next member by id, and either nobody is lost or one of the lost is being tried.
+   */
   function isContent(): boolean {
     const members = membership.members();
-    if (members.length <= ALL_LINKED + 1 || neighbours.size() < FEWEST || peers.size() > 0) return false;
-    return view.count() >= members.length && neighbours.get(following(members, self)) !== undefined;
+    if (members.length <= ALL_LINKED + 1 || neighbours.size() < FEWEST || hasUnknownSeeds()) return false;
+    const isAlive = (peer: PeerId) => neighbours.get(peer) !== undefined || view.isUp(peer);
+    const next = following(members, self, isAlive);
+    if (next === undefined || neighbours.get(next) === undefined) return false;
+    if (view.count() >= members.length) return peers.size() === 0;
+    const tried = peers.tried();
+    return seedPeers.size === 0 && tried.length === 1 && !isAlive(tried[0] as PeerId);
   }
 
-  const unknownSeeds = () => [...seedPeers].flatMap(([address, peer]) => (peer === undefined ? address : []));
+  const hasUnknownSeeds = () => [...seedPeers.values()].includes(undefined);
 
   /** One that never led anywhere may be the only way to a part of the mesh, whoever else is linked. */
   function wantedSeeds({ others, isUp, isLinked }: Situation): readonly string[] {
