@@ -2,7 +2,7 @@ import type { Range } from './address.ts';
 import type { PeerId } from './ids.ts';
 import { overlaps } from './ranges.ts';
 import type { RingRules, Segment } from './ring.ts';
-import { compareAge, formatRange, type RingEntry } from './ring-entry.ts';
+import { compareAge, formatRange, isTakeover, type RingEntry } from './ring-entry.ts';
 
 /** What must hold of every ring at every moment. Tests ask after each step; an answer with entries in it is a bug. */
 export type RingFaultCode =
@@ -87,7 +87,7 @@ function checkSegment(segment: Segment, { creator, history }: RingCheck): readon
   if (!ownedBefore(entry, segment, creator, history)) {
     faults.push(fault('donor-not-owner', `${at}: ${entry.donor} gave away what it did not own`));
   }
-  if (entry.owner !== entry.donor && entry.witness === undefined) {
+  if (entry.owner !== entry.donor && entry.witness === undefined && !isTakeover(entry)) {
     faults.push(fault('missing-witness', `${at}: the donation to ${entry.owner} has no witness`));
   }
   return faults;
@@ -95,11 +95,14 @@ function checkSegment(segment: Segment, { creator, history }: RingCheck): readon
 
 /** Looks the donor up at each edge where the answer may change. */
 function ownedBefore(entry: RingEntry, part: Range, creator: PeerId, history: readonly RingEntry[]): boolean {
-  if (entry.version === 0) return entry.owner === creator && entry.donor === creator;
-  const before = history.filter(
-    (other) =>
-      other.epoch === entry.epoch && other.version === entry.version - 1 && other.owner === entry.donor,
-  );
+  if (entry.version === 0 && entry.epoch === 0) return entry.owner === creator && entry.donor === creator;
+  const before = history.filter((other) => {
+    const earlier = isTakeover(entry)
+      ? other.epoch < entry.epoch
+      : other.epoch === entry.epoch && other.version === entry.version - 1;
+    // Addresses that a donor gave away twice fall to who succeeds it.
+    return earlier && (other.owner === entry.donor || (isTakeover(entry) && other.donor === entry.donor));
+  });
   let next = part.start;
   while (next <= part.last) {
     const cover = before.find((other) => other.start <= next && next <= other.last);

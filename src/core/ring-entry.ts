@@ -4,7 +4,8 @@ import { DEFAULT_NETWORK, type MeshId, type NetworkId, type PeerId } from './ids
 
 /**
  * One change of ownership, written by the peer that owned the addresses before. The first one, the genesis entry, gives the whole
- * range to the creator. An entry is never altered: what supersedes it is a later entry of the new owner.
+ * range to the creator; a takeover gives what a removed peer owned to its successor, which writes it. An entry is never altered: what
+ * supersedes it is a later entry of the new owner.
  */
 export interface RingEntry extends Range {
   readonly network: NetworkId;
@@ -12,11 +13,11 @@ export interface RingEntry extends Range {
   readonly owner: PeerId;
   /** Raised by a takeover of a removed peer's addresses; 0 at first. */
   readonly epoch: number;
-  /** One more than the version that the donor owned; 0 for genesis. */
+  /** One more than the version that the donor owned; 0 for genesis and takeovers, which their owner writes. */
   readonly version: number;
-  /** Who owned them before and wrote this; the creator for genesis. */
+  /** Who owned them before, and wrote this unless it is a takeover; the creator for genesis. */
   readonly donor: PeerId;
-  /** Ed25519 by the donor over `entryBytes`, so that an entry can be believed before the donor's record arrives. */
+  /** Ed25519 by the writer over `entryBytes`, so that an entry can be believed before the writer's record arrives. */
   readonly donorSignature: Uint8Array;
   /** The donor's heir, which has stored the entry. Absent when the owner does not change. */
   readonly witness?: PeerId;
@@ -44,6 +45,16 @@ export function ringKey(entry: RingChange): string {
 export function genesisChange(range: Range, creator: PeerId): RingChange {
   const { start, last } = range;
   return { start, last, network: DEFAULT_NETWORK, owner: creator, epoch: 0, version: 0, donor: creator };
+}
+
+/** Whether a successor takes what the removed `donor` owned. */
+export function isTakeover({ epoch, version }: Pick<RingChange, 'epoch' | 'version'>): boolean {
+  return version === 0 && epoch > 0;
+}
+
+/** Whose signature an entry has to carry. */
+export function writerOf(change: RingChange): PeerId {
+  return change.version === 0 ? change.owner : change.donor;
 }
 
 /** One text for each change: equal exactly when the changes are equal. */
@@ -88,7 +99,7 @@ export function signChange(crypto: Crypto, identity: Identity, mesh: MeshId, cha
 }
 
 export function isDonorsWord(crypto: Crypto, mesh: MeshId, entry: RingEntry): boolean {
-  return isSignedBy(crypto, entry.donor, entryBytes(mesh, entry), entry.donorSignature);
+  return isSignedBy(crypto, writerOf(entry), entryBytes(mesh, entry), entry.donorSignature);
 }
 
 export function isSignedBy(crypto: Crypto, peer: PeerId, bytes: Uint8Array, signature: Uint8Array): boolean {

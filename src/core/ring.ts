@@ -6,6 +6,7 @@ import {
   changeText,
   compareAge,
   isSignedBy,
+  isTakeover,
   type RingEntry,
   sameChange,
   witnessBytes,
@@ -16,9 +17,11 @@ import {
  * whatever order the entries came. Each address has its own history:
  *
  *   genesis (0,0) creator → (0,1) by its owner → (0,2) by that one's owner → …      the greatest (epoch, version) counts
+ *   … → (0,7) its owner is removed → (1,0) by that one's heir → (1,1) by its owner → …
  *
- * An entry counts at an address only if its donor owned the address at the version before. Two different entries that both do are a
- * dispute: the address then has no owner, and nothing that builds on it counts.
+ * An entry counts at an address only if its donor owned the address at the version before; a takeover, whose donor was removed, if that
+ * one owned it last in an epoch that lies as many before as the taker is steps from it. Two different entries that both do are a
+ * dispute: the address then has no owner, and nothing that builds on it counts but the takeover by the successor of who caused it.
  */
 export interface Segment extends Range {
   readonly epoch: number;
@@ -33,6 +36,8 @@ export interface RingSource {
   readonly entry: RingEntry;
   /** This peer's own address space, checked before and kept on disk: counts even where the history before it is not known (any more). */
   readonly trusted: boolean;
+  /** Of a takeover: how many steps the taker is from the removed peer (core/succession.ts). */
+  readonly depth?: number;
 }
 
 export interface RingView {
@@ -44,6 +49,7 @@ export interface RingView {
 
 export interface Refused extends Range {
   readonly entry: RingEntry;
+  readonly depth?: number;
   readonly reason: RefusedReason;
 }
 
@@ -89,12 +95,14 @@ export function extendRing(rules: RingRules, view: RingView, source: RingSource)
     if (segment === undefined || segment.start > entry.last) break;
     if (compareAge(segment, entry) >= 0) return undefined;
   }
-  const ready = view.refused.filter((part) => part.reason === 'waiting' && overlaps(part, entry));
+  // A takeover is judged by the last entry before it, whichever that is.
+  const open = (part: Refused) => part.reason === 'waiting' || isTakeover(part.entry);
+  const ready = view.refused.filter((part) => open(part) && overlaps(part, entry));
   const refused =
     ready.length === 0 ? [...view.refused] : view.refused.filter((part) => !ready.includes(part));
   const steps = [
     { source, part: entry as Range },
-    ...ready.map((part) => ({ source: { entry: part.entry, trusted: false }, part })),
+    ...ready.map((part) => ({ source: { ...sourceIn(part), trusted: false }, part })),
   ].sort((a, b) => bySeniority(a.source, b.source));
   let { segments } = view;
   for (const { source: next, part } of steps) {
@@ -103,6 +111,14 @@ export function extendRing(rules: RingRules, view: RingView, source: RingSource)
     refused.push(...step.refused);
   }
   return { segments, refused };
+}
+
+/** With the depth only where there is one. */
+function sourceIn({
+  entry,
+  depth,
+}: Pick<RingSource, 'entry' | 'depth'>): Pick<RingSource, 'entry' | 'depth'> {
+  return depth === undefined ? { entry } : { entry, depth };
 }
 
 /** Older first, so that an entry meets the one before it; known history before what is only trusted. */
@@ -127,10 +143,10 @@ interface Step {
 function apply(rules: RingRules, segments: readonly Segment[], source: RingSource, part: Range): Step {
   const { entry } = source;
   if (entry.start < rules.range.start || entry.last > rules.range.last) {
-    return { segments: [...segments], refused: [refuse(entry, entry, 'outside-range')] };
+    return { segments: [...segments], refused: [refuse(source, entry, 'outside-range')] };
   }
-  if (entry.version === 0 && !isGenesis(rules, entry)) {
-    return { segments: [...segments], refused: [refuse(entry, entry, 'not-genesis')] };
+  if (entry.version === 0 && entry.epoch === 0 && !isGenesis(rules, entry)) {
+    return { segments: [...segments], refused: [refuse(source, entry, 'not-genesis')] };
   }
   const from = indexAt(segments, part.start);
   const laid: Segment[] = [];
@@ -152,7 +168,7 @@ function apply(rules: RingRules, segments: readonly Segment[], source: RingSourc
 
   function lay(piece: Range, old: Segment | undefined): void {
     const verdict = judge(source, old);
-    if (verdict.refused !== undefined) refused.push(refuse(entry, piece, verdict.refused));
+    if (verdict.refused !== undefined) refused.push(refuse(source, piece, verdict.refused));
     if (verdict.segment !== undefined)
       laid.push({ ...verdict.segment, start: piece.start, last: piece.last });
   }
@@ -164,9 +180,11 @@ interface Judgement {
 }
 
 /** The rule for one address: what lies there after `source` meets `old`. */
-function judge({ entry, trusted }: RingSource, old: Segment | undefined): Judgement {
+function judge(source: RingSource, old: Segment | undefined): Judgement {
+  const { entry, trusted } = source;
   const { epoch, version, donor } = entry;
   const mine: Judgement = { segment: { epoch, version, donor, entry } };
+  if (isTakeover(entry)) return judgeTakeover(source, old, mine);
   if (version === 0 && old === undefined) return mine;
   if (old === undefined) return trusted ? mine : { segment: undefined, refused: 'waiting' };
   if (compareAge(old, entry) === 0) {
@@ -181,6 +199,29 @@ function judge({ entry, trusted }: RingSource, old: Segment | undefined): Judgem
   return trusted ? mine : { segment: old, refused: 'waiting' };
 }
 
+/** Older entries come first, so `old` is the last of the epochs before, or another takeover of the same epoch. */
+function judgeTakeover(
+  { entry, trusted, depth }: RingSource,
+  old: Segment | undefined,
+  mine: Judgement,
+): Judgement {
+  if (old === undefined) return trusted ? mine : { segment: undefined, refused: 'waiting' };
+  if (compareAge(old, entry) === 0) {
+    // One taker may find one address owned by either of two removed peers, as it hears of their entries in one order or another.
+    if (old.entry?.owner === entry.owner) return { segment: old };
+    return { segment: { ...old, entry: undefined }, refused: 'disputed' };
+  }
+  const owner = old.entry?.owner ?? old.donor;
+  // A gift of the removed peer to the taker that the taker had not heard of: its own either way, and it counts on from the takeover.
+  const gift = owner === entry.owner && old.donor === entry.donor;
+  const due = depth !== undefined && old.epoch + depth === entry.epoch;
+  if (due && (gift || owner === entry.donor)) return mine;
+  if (trusted && old.epoch < entry.epoch && depth === undefined) return mine;
+  // Between this and what is known there may be more: the removed peer may yet turn out to have owned it.
+  const early = depth === undefined || old.epoch + depth <= entry.epoch;
+  return { segment: old, refused: early && owner !== entry.donor ? 'waiting' : 'not-owner' };
+}
+
 function isGenesis(rules: RingRules, entry: RingEntry): boolean {
   const { range, creator } = rules;
   return (
@@ -192,8 +233,8 @@ function isGenesis(rules: RingRules, entry: RingEntry): boolean {
   );
 }
 
-function refuse(entry: RingEntry, part: Range, reason: RefusedReason): Refused {
-  return { entry, start: part.start, last: part.last, reason };
+function refuse(source: RingSource, part: Range, reason: RefusedReason): Refused {
+  return { ...sourceIn(source), start: part.start, last: part.last, reason };
 }
 
 /** Replaces segments[from…to) and joins neighbours that say the same, so that equal rings have equal segments. */
@@ -235,19 +276,21 @@ export type WitnessFault =
 
 /**
  * Why the donation is not to be used, or undefined when its witness is in order. The creator's first donation goes to its heir,
- * which is its own witness; the same holds for any donation to the donor's heir.
+ * which is its own witness; the same holds for any donation to the donor's heir. `standsIn`: whether a peer is the heir's successor,
+ * the heir having been removed. Takeovers have no witness: whether they may be is for who knows the line of heirs.
  */
 export function witnessFault(
   crypto: Crypto,
   mesh: MeshId,
   entry: RingEntry,
   heirOf: (peer: PeerId) => PeerId | undefined,
+  standsIn: (donor: PeerId, witness: PeerId) => boolean = () => false,
 ): WitnessFault | undefined {
-  if (entry.owner === entry.donor) return undefined;
+  if (entry.owner === entry.donor || isTakeover(entry)) return undefined;
   if (entry.witness === undefined) return 'missing-witness';
   const heir = heirOf(entry.donor);
   if (heir === undefined) return 'heir-unknown';
-  if (heir !== entry.witness) return 'witness-not-heir';
+  if (heir !== entry.witness && !standsIn(entry.donor, entry.witness)) return 'witness-not-heir';
   if (entry.witnessSignature === undefined) {
     return entry.witness === entry.owner ? undefined : 'missing-witness';
   }

@@ -1,6 +1,7 @@
 import type { Certificate, Chain, Tombstone } from './certificate.ts';
 import { MAX_CHAIN } from './certificate.ts';
 import type { PeerId } from './ids.ts';
+import { depthOf, type Lineage, lineOf } from './succession.ts';
 
 /**
  * Who belongs to the mesh, from what is known: a set of certificates and tombstones whose signatures have been checked. The result
@@ -8,11 +9,11 @@ import type { PeerId } from './ids.ts';
  *
  *  - A peer is rooted when certificates lead from it up to the root key.
  *  - Its heir is named by the certificate that it shows itself; the creator's heir by the creator.
- *  - It is removed when a tombstone names it that its heir or the root key signed.
+ *  - It is removed when a tombstone names it that the root key signed, or somebody in its line of heirs (core/succession.ts).
  *  - It is a member when it is not removed and valid certificates lead up to the root key. A removed peer's certificates are valid only
  *    while its adopter (or, that one being removed too, the adopter's) shows them in its own records.
  */
-export interface Roster {
+export interface Roster extends Lineage {
   /** `shownBy`: the author of the record that holds it; undefined when a peer presented it itself. */
   addCertificate(certificate: Certificate, shownBy: PeerId | undefined): void;
   addTombstone(tombstone: Tombstone): void;
@@ -20,8 +21,14 @@ export interface Roster {
   /** Sorted. */
   members(): readonly PeerId[];
   isMember(peer: PeerId): boolean;
-  isRemoved(peer: PeerId): boolean;
-  heirOf(peer: PeerId): PeerId | undefined;
+  /** Sorted. */
+  removed(): readonly PeerId[];
+  /** The tombstones that show, to somebody who knows nothing of them, that the peer was removed; none when it was not. */
+  proofOf(peer: PeerId): readonly Tombstone[];
+  /** Everybody who is or was a member. */
+  isKnown(peer: PeerId): boolean;
+  /** Whom the peer has let in, as known here. */
+  issuedBy(peer: PeerId): readonly PeerId[];
   /** Valid certificates from a member up to the root key. */
   chainOf(peer: PeerId): Chain | undefined;
   /** Valid certificates that would not be without `peer`: what its adopter has to take over. */
@@ -46,6 +53,7 @@ export function createRoster(root: PeerId, creator: PeerId): Roster {
   const byIssuer = new Map<PeerId, Held[]>();
   const tombstones = new Map<PeerId, Tombstone[]>();
   const rooted = new Set<PeerId>();
+  let gone: ReadonlySet<PeerId> = new Set();
   /** How each peer with valid certificates is reached, members and removed ones. */
   let ways = new Map<PeerId, Way>();
   let sorted: readonly PeerId[] | undefined;
@@ -60,12 +68,25 @@ export function createRoster(root: PeerId, creator: PeerId): Roster {
       ?.heir;
   }
 
-  function isRemoved(peer: PeerId): boolean {
-    return (tombstones.get(peer) ?? []).some((tombstone) => isRightful(tombstone));
-  }
+  const isRemoved = (peer: PeerId) => gone.has(peer);
+  const adopterOf = (peer: PeerId) => {
+    const named = (tombstones.get(peer) ?? []).filter(({ issuer }) => issuer === root);
+    return named.map(({ adopter }) => adopter).sort()[0];
+  };
+  const lineage: Lineage = { heirOf, isRemoved, adopterOf };
 
   function isRightful({ issuer, peer }: Tombstone): boolean {
-    return issuer === root || issuer === heirOf(peer);
+    return issuer === root || depthOf(peer, issuer, lineage) !== undefined;
+  }
+
+  /** Whose tombstones count may hang on other tombstones; heirs of each other do not thereby remove each other out of nothing. */
+  function findRemoved(): void {
+    gone = new Set();
+    for (let before = -1; before < gone.size; ) {
+      before = gone.size;
+      const found = [...tombstones].filter(([, list]) => list.some(isRightful)).map(([peer]) => peer);
+      gone = new Set([...gone, ...found]);
+    }
   }
 
   /** The peers whose word stands for a removed peer's certificates. */
@@ -112,6 +133,7 @@ export function createRoster(root: PeerId, creator: PeerId): Roster {
 
   function recompute(): void {
     revision++;
+    findRemoved();
     sorted = undefined;
     ways = new Map();
     reach((byIssuer.get(root) ?? []).map((held) => ({ held, depth: 1 })));
@@ -165,7 +187,20 @@ export function createRoster(root: PeerId, creator: PeerId): Roster {
     },
     isMember: (peer) => ways.has(peer) && !isRemoved(peer),
     isRemoved,
+    removed: () => [...gone].sort(),
+    proofOf(peer) {
+      const proof = new Map<PeerId, Tombstone>();
+      for (const one of [peer, ...lineOf(peer, lineage).map((successor) => successor.peer)]) {
+        const tombstone = tombstones.get(one)?.find(isRightful);
+        if (tombstone === undefined) break;
+        proof.set(one, tombstone);
+      }
+      return [...proof.values()];
+    },
+    isKnown: (peer) => ways.has(peer) || isRemoved(peer),
+    issuedBy: (peer) => (byIssuer.get(peer) ?? []).map(({ certificate }) => certificate.peer),
     heirOf,
+    adopterOf,
     chainOf(peer) {
       const chain: Certificate[] = [];
       for (let at = peer; at !== root; ) {

@@ -125,6 +125,10 @@ export function createAdmissions(parts: AdmissionParts): Admissions {
     await expect(talk, 'stored');
     const record = recordOf(peer);
     if (record !== undefined) {
+      // Who takes the donor's addresses over has asked whom this host let in with them: from then on nobody.
+      if (!membership.isMember(peer) && membership.isRemoved(record.donor)) {
+        throw new JoinRefused('busy', 'the host that gave the addresses was removed meanwhile');
+      }
       await membership.welcome(record.certificate, { firstHeir: record.firstHeir && needsHeir() });
       // The other side's records come later, and go to disk later still: a crash until then must not leave this host without a way to it.
       book.learn(peer, control);
@@ -163,9 +167,10 @@ export function createAdmissions(parts: AdmissionParts): Admissions {
     return { ...common, chain: [certificate, ...membership.chain], donor, grant };
   }
 
-  /** A first heir's grant is worth nothing once another peer has become the heir while it was away. */
+  /** A first heir's grant is worth nothing once another peer has become the heir while it was away; nor one of a removed donor. */
   function usable(record: AdmissionRecord | undefined): AdmissionRecord | undefined {
-    const lost = record?.firstHeir && !needsHeir() && membership.heirOf(self) !== record.peer;
+    if (record === undefined || membership.isRemoved(record.donor)) return undefined;
+    const lost = record.firstHeir && !needsHeir() && membership.heirOf(self) !== record.peer;
     return lost ? undefined : record;
   }
 

@@ -154,7 +154,8 @@ function stateOf(reply: JoinGrant, before: MembershipState | null): Omit<Members
   const { genesis, chain, epochs, donor, snapshot, members } = reply;
   const earlier = before?.genesis.mesh === genesis.mesh ? before.arrival : null;
   const grant = reply.grant ?? earlier?.grant ?? null;
-  return { genesis, chain, epochs, serial: 0, rootSeed: null, arrival: { donor, grant, snapshot, members } };
+  const arrival = { donor, grant, snapshot, members };
+  return { genesis, chain, epochs, serial: 0, rootSeed: null, arrival, removal: [] };
 }
 
 /** The first address that answers wins; the others are given up. */

@@ -7,7 +7,7 @@ import type { Random } from '../ports/random.ts';
 import { DialError, type Link, type Transport } from '../ports/transport.ts';
 import type { AddressBook } from './address-book.ts';
 import { type Channel, createChannel } from './links/channel.ts';
-import { dialAny, doorsOf } from './links/dial.ts';
+import { dialAny } from './links/dial.ts';
 import { type Handshake, startHandshake } from './links/handshake.ts';
 import { createJudge } from './links/judge.ts';
 import { createNeighbours } from './links/neighbours.ts';
@@ -110,8 +110,8 @@ export const MOST_ACCEPTED = 64;
 
 export function createLinks(parts: LinksParts): Links {
   const { self, mesh, boot, crypto, clock, random, transport, membership, book, log } = parts;
-  const doors = () => doorsOf(membership);
-  const neighbours = createNeighbours(log);
+  const doors = () => membership.doors();
+  const neighbours = createNeighbours(log, membership.hearProof);
   /** Greetings on links that this side dialled, by the other side. */
   const greeting = new Map<PeerId, Handshake>();
   const accepting = new Set<Handshake>();
@@ -167,8 +167,9 @@ export function createLinks(parts: LinksParts): Links {
         add(channel, hello);
         resolve();
       },
-      failed: ({ reason, message }) => {
+      failed: ({ reason, message, proof }) => {
         end();
+        membership.hearProof(proof);
         if (reason === 'duplicate' && neighbours.get(remote) !== undefined) resolve();
         else reject(new Error(`${link.remoteAddress}: ${message}`));
       },

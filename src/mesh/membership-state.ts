@@ -2,14 +2,18 @@ import {
   type Chain,
   checkChain,
   checkGenesis,
+  checkTombstone,
   type Genesis,
   meshIdOf,
   signCertificate,
   signGenesis,
+  type Tombstone,
 } from '../core/certificate.ts';
 import type { Crypto, Identity } from '../core/crypto.ts';
 import type { MeshId, PeerId } from '../core/ids.ts';
+import { isPeerText } from '../core/ring-entry.ts';
 import type { Random } from '../ports/random.ts';
+import { MAX_EPOCHS, MAX_EXCLUDED } from './epochs.ts';
 import type { Keeper, Section } from './keeper.ts';
 
 /** What a host keeps about its membership. Null: it is in no mesh. */
@@ -19,7 +23,7 @@ export interface MembershipState {
   readonly genesis: Genesis;
   /** This peer's own. */
   readonly chain: Chain;
-  /** Newest first, one or two: links are accepted under each. */
+  /** Newest first, at most MAX_EPOCHS: links are accepted under each. */
   readonly epochs: readonly Epoch[];
   /** Serial of the last certificate that this peer issued. */
   readonly serial: number;
@@ -27,12 +31,23 @@ export interface MembershipState {
   readonly rootSeed: Uint8Array | null;
   /** What came with the join and is to be handed to its owners. */
   readonly arrival: Arrival | null;
+  /** What shows that this peer was removed; empty while it was not. */
+  readonly removal: readonly Tombstone[];
 }
 
 export interface Epoch {
   readonly number: number;
   /** 32 bytes. */
   readonly secret: Uint8Array;
+  /** Null for the one with which the mesh was made. */
+  readonly rotation: {
+    /** Who made it, having removed somebody. */
+    readonly author: PeerId;
+    /** All that were removed then, sorted. */
+    readonly excluded: readonly PeerId[];
+    /** Ed25519 by the author. */
+    readonly signature: Uint8Array;
+  } | null;
 }
 
 export interface Arrival {
@@ -54,7 +69,16 @@ export interface MemberAddresses {
 export type MembershipStateSection = Section<MembershipState | null>;
 
 export class MembershipError extends Error {
-  readonly code: 'no-mesh' | 'other-mesh' | 'too-deep' | 'not-heir' | 'unknown-peer';
+  readonly code:
+    | 'no-mesh'
+    | 'other-mesh'
+    | 'too-deep'
+    | 'not-heir'
+    | 'unknown-peer'
+    /** This host was removed itself. */
+    | 'removed'
+    /** The key is not the one of this mesh. */
+    | 'wrong-root';
   constructor(code: MembershipError['code'], message: string) {
     super(message);
     this.name = 'MembershipError';
@@ -101,27 +125,35 @@ export async function foundMesh(parts: {
     phase: 'member',
     genesis: signGenesis({ mesh, creator, range, root, plain }, rootSeed, crypto),
     chain: [signCertificate(own, rootSeed, crypto)],
-    epochs: [{ number: 1, secret: random.bytes(32) }],
+    epochs: [{ number: 1, secret: random.bytes(32), rotation: null }],
     serial: 0,
     rootSeed,
     arrival: null,
+    removal: [],
   });
   return mesh;
 }
 
-/** Unchecked input → epochs; undefined when malformed. */
+/** Unchecked input → epochs, newest first; undefined when malformed. */
 export function readEpochs(data: unknown): readonly Epoch[] | undefined {
-  if (!Array.isArray(data) || data.length < 1 || data.length > 2) return undefined;
-  const epochs: Epoch[] = [];
-  for (const item of data) {
-    if (!isFields(item) || !Number.isSafeInteger(item.number) || (item.number as number) < 1)
-      return undefined;
-    if (!(item.secret instanceof Uint8Array) || item.secret.length !== 32) return undefined;
-    epochs.push({ number: item.number as number, secret: item.secret });
-  }
-  const [newest, older] = epochs;
-  if (older !== undefined && (newest as Epoch).number <= older.number) return undefined;
-  return epochs;
+  if (!Array.isArray(data) || data.length < 1 || data.length > MAX_EPOCHS) return undefined;
+  const epochs = data.map(readEpoch).filter((epoch) => epoch !== undefined);
+  const sorted = epochs.every((epoch, at) => at === 0 || epoch.number <= (epochs[at - 1] as Epoch).number);
+  return sorted && epochs.length === data.length ? epochs : undefined;
+}
+
+/** Its shape only. */
+export function readEpoch(data: unknown): Epoch | undefined {
+  if (!isFields(data) || !Number.isSafeInteger(data.number) || (data.number as number) < 1) return undefined;
+  if (!(data.secret instanceof Uint8Array) || data.secret.length !== 32) return undefined;
+  const epoch = { number: data.number as number, secret: data.secret };
+  if (data.rotation === null || data.rotation === undefined) return { ...epoch, rotation: null };
+  if (!isFields(data.rotation)) return undefined;
+  const { author, excluded, signature } = data.rotation;
+  if (!isPeerText(author) || !(signature instanceof Uint8Array) || signature.length !== 64) return undefined;
+  if (!Array.isArray(excluded) || excluded.length > MAX_EXCLUDED || !excluded.every(isPeerText))
+    return undefined;
+  return { ...epoch, rotation: { author, excluded, signature } };
 }
 
 /** Unchecked input → addresses of members; undefined when malformed or more than `MAX_MEMBER_ADDRESSES`. */
@@ -173,7 +205,27 @@ function checkState(data: unknown, self: PeerId, crypto: Crypto): MembershipStat
     serial: serial as number,
     rootSeed,
     arrival: data.arrival === null ? null : checkArrival(data.arrival, crypto),
+    removal: readTombstones(data.removal ?? [], genesis.value.mesh, crypto) ?? fail('removal is malformed'),
   };
+}
+
+function fail(message: string): never {
+  throw new TypeError(message);
+}
+
+/** More than any line of heirs that were removed one after the other needs. */
+const MAX_TOMBSTONES = 64;
+
+/** Unchecked input → tombstones with good signatures; undefined when malformed. */
+export function readTombstones(
+  data: unknown,
+  mesh: MeshId,
+  crypto: Crypto,
+): readonly Tombstone[] | undefined {
+  if (!Array.isArray(data) || data.length > MAX_TOMBSTONES) return undefined;
+  const checked = data.map((item) => checkTombstone(item, mesh, crypto));
+  const good = checked.flatMap((one) => (one.ok ? [one.value] : []));
+  return good.length === data.length ? good : undefined;
 }
 
 function checkArrival(data: unknown, crypto: Crypto): Arrival {

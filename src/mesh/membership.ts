@@ -1,4 +1,4 @@
-import { equalBytes, frame, utf8 } from '../core/bytes.ts';
+import { equalBytes } from '../core/bytes.ts';
 import {
   type Certificate,
   type Chain,
@@ -13,9 +13,11 @@ import {
 } from '../core/certificate.ts';
 import type { Crypto, Identity } from '../core/crypto.ts';
 import type { MeshId, PeerId } from '../core/ids.ts';
-import { createRoster } from '../core/roster.ts';
+import { createRoster, type Roster } from '../core/roster.ts';
+import { depthOf, type Successor, successorOf, takerOf } from '../core/succession.ts';
 import type { Log } from '../ports/log.ts';
-import type { Door, Refusal } from '../ports/transport.ts';
+import type { Admission, Door, Refusal } from '../ports/transport.ts';
+import { acceptEpochDoor, epochDoor, withEpoch } from './epochs.ts';
 import {
   type Arrival,
   type Epoch,
@@ -23,6 +25,7 @@ import {
   MembershipError,
   type MembershipState,
   type MembershipStateSection,
+  readTombstones,
 } from './membership-state.ts';
 import { KEY, type RecordEntry, type Records } from './records.ts';
 
@@ -32,23 +35,31 @@ export interface Membership {
   readonly mesh: MeshId;
   /** The peer that made the mesh. */
   readonly creator: PeerId;
-  /** Admitted and not removed; this peer included. Sorted. */
+  /** Admitted and not removed; this peer included. Sorted. None, on a peer that was removed itself: it talks to nobody any more. */
   members(): readonly PeerId[];
   isMember(peer: PeerId): boolean;
   isRemoved(peer: PeerId): boolean;
-  /** The peer that witnesses `peer`'s donations: who gave it its first grant; for the creator its first joiner, undefined until then. */
+  /** Sorted. */
+  removed(): readonly PeerId[];
+  /** Who gave `peer` its first grant; for the creator its first joiner, undefined until then. */
   heirOf(peer: PeerId): PeerId | undefined;
+  /** Who witnesses `peer`'s donations now: its heir, or who stands in for a removed one. */
+  witnessOf(peer: PeerId): PeerId | undefined;
+  /** Who inherits a removed peer (core/succession.ts). */
+  takerOf(peer: PeerId): Successor | undefined;
+  /** How far `by` is from `peer` in its line of heirs; undefined where it may not act for it. */
+  depthOf(peer: PeerId, by: PeerId): number | undefined;
   /** What a hello carries to prove membership: plain data. */
   credentials(): unknown;
   /** Checks the other side's credentials (unchecked input) for the key that the handshake proved. A success is remembered. */
   admit(remote: PeerId, credentials: unknown): Verdict;
-  /** The door to dial members by; `accepts` answers the Doorkeeper for epoch doors (current and previous epoch). */
-  door(): Door;
-  accepts(
-    doorName: string,
-  ):
-    | { readonly admit: true; readonly secret: Uint8Array }
-    | { readonly admit: false; readonly reason: Refusal };
+  /** What shows a removed peer that it is one: plain data. */
+  proofOf(peer: PeerId): unknown;
+  /** Takes in what somebody showed as `proofOf` this peer (unchecked input). */
+  hearProof(proof: unknown): void;
+  /** The doors to dial members by, newest epoch first; `accepts` answers the Doorkeeper for them. */
+  doors(): readonly Door[];
+  accepts(doorName: string): Admission;
   /** Called after each change of membership or epoch. Returns the way to stop. */
   watch(handler: () => void): () => void;
 }
@@ -64,8 +75,15 @@ export interface OpenMembership extends Membership {
   readonly chain: Chain;
   /** A member's certificates. */
   chainOf(peer: PeerId): Chain | undefined;
-  /** Newest first, one or two. */
+  /** Newest first. */
   epochs(): readonly Epoch[];
+  /** Private seed of the mesh's root key; null where it is not. */
+  rootSeed(): Uint8Array | null;
+  /** False when it was known, or is too old. On disk when it resolves. */
+  learnEpoch(epoch: Epoch): Promise<boolean>;
+  /** Everybody who is or was a member, and whom a peer has let in, as known here. */
+  isKnown(peer: PeerId): boolean;
+  issuedBy(peer: PeerId): readonly PeerId[];
   /** Shows this peer's certificate in its own records, once. To be called at each start. */
   publish(): Promise<void>;
   /** Makes a certificate with `heir` for a peer that joins here. Not published yet. Rejects with MembershipError `too-deep`. */
@@ -73,10 +91,11 @@ export interface OpenMembership extends Membership {
   /** Publishes a certificate that `issue` made; `firstHeir` also makes its peer the creator's heir. On disk when it resolves. */
   welcome(certificate: Certificate, options?: { firstHeir?: boolean }): Promise<void>;
   /**
-   * Removes a peer: its tombstone, and the certificates that hang on it, in one write. Rejects with MembershipError `not-heir` on
-   * a peer that is neither its heir nor has the root key, `unknown-peer` for one that is no member.
+   * Removes a peer: its tombstone, and the certificates that hang on it, in one write. `root`: the private seed of the mesh's root key,
+   * which makes this peer its successor whoever the heir is. Rejects with MembershipError `not-heir` on a peer that is not its
+   * successor, `unknown-peer` for one that is no member, `wrong-root`.
    */
-  bury(peer: PeerId): Promise<void>;
+  bury(peer: PeerId, root?: Uint8Array): Promise<void>;
   /** What came with the join and nobody has taken over yet. */
   arrival(): Arrival | null;
   /** Drops the arrival, once its owners have it on disk. */
@@ -110,9 +129,15 @@ export function createMembership({ crypto, identity, state, records, log }: Memb
     return value;
   }
 
+  const isRemoved = () => roster.isRemoved(self);
+
   function tell(): void {
     if (roster.revision() === told) return;
     told = roster.revision();
+    if (isRemoved() && current().removal.length === 0) {
+      log.error('this host was removed from the mesh');
+      state.set({ ...current(), removal: roster.proofOf(self) }).catch(() => {});
+    }
     for (const handler of [...handlers]) handler();
   }
 
@@ -167,19 +192,21 @@ export function createMembership({ crypto, identity, state, records, log }: Memb
     return { ok: false, reason: 'bad-certificate', message };
   }
 
-  function doorSecret({ number, secret }: Epoch): Uint8Array {
-    return crypto.derive(secret, utf8(mesh), frame('weft epoch door', String(number)), 32);
-  }
-
-  async function bury(peer: PeerId): Promise<void> {
-    const { rootSeed } = current();
-    if (!roster.isMember(peer)) throw new MembershipError('unknown-peer', `${peer} is no member of the mesh`);
-    const heir = roster.heirOf(peer);
-    if (heir !== self && rootSeed === null) {
-      throw new MembershipError('not-heir', `only ${heir ?? creator} may remove ${peer}: run this there`);
+  async function bury(peer: PeerId, rootSeed?: Uint8Array): Promise<void> {
+    if (isRemoved()) throw new MembershipError('removed', 'this host was removed from the mesh itself');
+    const known = rootSeed === undefined ? roster.isMember(peer) : roster.isKnown(peer);
+    if (!known) throw new MembershipError('unknown-peer', `${peer} is no member of the mesh`);
+    const heir = successorOf(peer, roster)?.peer;
+    if (rootSeed === undefined && heir !== self) {
+      throw new MembershipError(
+        'not-heir',
+        `only ${heir ?? 'the root key'} may remove ${peer}: run this there`,
+      );
     }
-    const seed = heir === self ? identity.seed : (rootSeed as Uint8Array);
-    const issuer = heir === self ? self : root;
+    if (rootSeed !== undefined && !equalBytes(crypto.publicKey(rootSeed), genesis.root)) {
+      throw new MembershipError('wrong-root', 'this is not the root key of this mesh');
+    }
+    const [seed, issuer] = rootSeed === undefined ? [identity.seed, self] : [rootSeed, root];
     const changes = new Map<string, unknown>();
     // An own certificate for the same peer is worth as much, and there is one record for each peer.
     for (const certificate of roster.relyingOn(peer)) {
@@ -190,6 +217,7 @@ export function createMembership({ crypto, identity, state, records, log }: Memb
     await records.putAll(changes.set(KEY.removed + peer, tombstone));
   }
 
+  for (const tombstone of current().removal) roster.addTombstone(tombstone);
   for (const certificate of [...chain].reverse()) roster.addCertificate(certificate, undefined);
   const stops = Object.entries(readers).map(([prefix, reader]) => {
     for (const entry of records.entries(prefix)) reader(entry);
@@ -202,29 +230,35 @@ export function createMembership({ crypto, identity, state, records, log }: Memb
     creator,
     genesis,
     chain,
-    members: roster.members,
-    isMember: roster.isMember,
+    members: () => (isRemoved() ? [] : roster.members()),
+    isMember: (peer) => !isRemoved() && roster.isMember(peer),
     isRemoved: roster.isRemoved,
-    heirOf: roster.heirOf,
+    ...successionOf(roster),
+    proofOf: roster.proofOf,
+    hearProof(proof) {
+      for (const tombstone of readTombstones(proof, mesh, crypto) ?? []) roster.addTombstone(tombstone);
+      tell();
+    },
+    isKnown: roster.isKnown,
+    issuedBy: roster.issuedBy,
     chainOf: roster.chainOf,
     credentials: () => ({ chain: roster.chainOf(self) ?? chain }),
     admit,
-    door() {
-      const newest = current().epochs[0] as Epoch;
-      return { name: `epoch/${mesh.slice(0, 16)}/${newest.number}`, secret: doorSecret(newest) };
-    },
-    accepts(doorName) {
-      const parts = /^epoch\/([0-9a-f]{16})\/([1-9][0-9]{0,15})$/.exec(doorName);
-      if (parts === null || parts[1] !== mesh.slice(0, 16)) return { admit: false, reason: 'wrong-mesh' };
-      const epoch = current().epochs.find(({ number }) => number === Number(parts[2]));
-      if (epoch === undefined) return { admit: false, reason: 'old-epoch' };
-      return { admit: true, secret: doorSecret(epoch) };
-    },
+    doors: () => current().epochs.map((epoch) => epochDoor(epoch, mesh, crypto)),
+    accepts: (doorName) => acceptEpochDoor(doorName, current().epochs, mesh, crypto),
     watch(handler) {
       handlers.add(handler);
       return () => handlers.delete(handler);
     },
     epochs: () => current().epochs,
+    rootSeed: () => current().rootSeed,
+    async learnEpoch(epoch) {
+      const before = current().epochs;
+      const epochs = withEpoch(before, epoch, crypto);
+      if (epochs === before || !epochs.includes(epoch)) return false;
+      await state.set({ ...current(), epochs });
+      return true;
+    },
     async publish() {
       const own = chain[0] as Certificate;
       const shown = checkCertificate(records.get(self, KEY.member + self), mesh, crypto);
@@ -251,6 +285,16 @@ export function createMembership({ crypto, identity, state, records, log }: Memb
     close() {
       for (const stop of stops) stop();
     },
+  };
+}
+
+function successionOf(roster: Roster) {
+  return {
+    removed: roster.removed,
+    heirOf: roster.heirOf,
+    witnessOf: (peer: PeerId) => successorOf(peer, roster)?.peer,
+    takerOf: (peer: PeerId) => takerOf(peer, roster),
+    depthOf: (peer: PeerId, by: PeerId) => depthOf(peer, by, roster),
   };
 }
 

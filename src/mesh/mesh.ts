@@ -21,7 +21,9 @@ import { genesisOf, type MembershipStateSection } from './membership-state.ts';
 import { createMessenger, type OpenMessenger } from './messenger.ts';
 import { createNetworkBook } from './networks/book.ts';
 import { createNetworks, type Networks } from './networks.ts';
+import { createRemoval, type Removal } from './removal.ts';
 import { createRecords, type OpenRecords } from './replicated.ts';
+import { startRotation } from './rotation.ts';
 import { createSessions, type Sessions } from './sessions.ts';
 import { createSpace, type Space } from './space.ts';
 
@@ -40,6 +42,7 @@ export interface Mesh {
   readonly forwarding: Forwarding;
   readonly invites: Invites;
   readonly admissions: Admissions;
+  readonly removal: Removal;
   /** `host:port` bound by the transport. */
   readonly listening: readonly string[];
   /** Tells the others where this peer can be reached from now on. */
@@ -154,6 +157,9 @@ async function assemble(
   onClose(() => space.close());
   const networks = createNetworks({ ...common, range, book: networkBook, space, messenger });
   onClose(() => networks.close());
+  const rotation = startRotation({ ...common, links });
+  onClose(() => rotation.close());
+  const removal = createRemoval({ ...common, messenger, liveness, space });
   const announcer: Announcer = createAnnouncer({
     ...common,
     space,
@@ -207,6 +213,7 @@ async function assemble(
     forwarding,
     invites,
     admissions,
+    removal,
     listening,
     announce: (reach) => announcer.announce(reach),
     close,

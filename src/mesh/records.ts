@@ -47,6 +47,10 @@ export const KEY = {
   trust: 'trust',
   /** `static/<network id>/<name>/<address>`: the author's version of a name given by hand, see static-names.ts. */
   static: 'static/',
+  /** `fence/<peer id>/<part>`: the author's promise to take no more of a removed peer's entries than these (core/takeover.ts). */
+  fence: 'fence/',
+  /** `closed/<peer id>/<part>`: what counts of a removed peer's entries, by who takes it over. */
+  closed: 'closed/',
 } as const;
 
 /** What a peer says of itself. */

@@ -1,5 +1,6 @@
 import type { Range } from '../core/address.ts';
 import type { Crypto, Identity } from '../core/crypto.ts';
+import { livePromises } from '../core/donation.ts';
 import { DEFAULT_NETWORK, type EndpointId, type MeshId, type NetworkId, type PeerId } from '../core/ids.ts';
 import { freeCount } from '../core/ipam.ts';
 import type { NetworkPlans } from '../core/network.ts';
@@ -8,16 +9,19 @@ import { witnessFault } from '../core/ring.ts';
 import { genesisChange, isDonorsWord, type RingEntry, ringKey, signChange } from '../core/ring-entry.ts';
 import { clip } from '../core/subnets.ts';
 import type { Clock } from '../ports/clock.ts';
+import type { Log } from '../ports/log.ts';
 import type { Keeper } from './keeper.ts';
-import type { Membership } from './membership.ts';
+import type { Membership, OpenMembership } from './membership.ts';
 import type { Messenger } from './messenger.ts';
 import type { Records } from './records.ts';
 import { createAllocator } from './space/allocator.ts';
 import { createAsker, inWords } from './space/asker.ts';
+import { createClosings } from './space/closings.ts';
 import { createDonor } from './space/donor.ts';
 import { SpaceError } from './space/errors.ts';
 import { createGiver } from './space/giver.ts';
 import { createHolds, type Holds } from './space/holds.ts';
+import { createInheritor, type Inheritor } from './space/inheritor.ts';
 import { createLabels, type Labels } from './space/labels.ts';
 import { createLedger, type Quarantined } from './space/ledger.ts';
 import { describePeer } from './space/names.ts';
@@ -71,6 +75,8 @@ export interface Space {
   quarantine(): readonly Quarantined[];
   /** Donations that this peer has promised and whose witness has not answered yet. */
   pendingDonations(): readonly RingEntry[];
+  /** Of the addresses of removed peers. */
+  readonly inheritance: Inheritor;
   /** Writes the genesis entry where this peer is the creator, and goes on with donations that an earlier life began. */
   start(): Promise<void>;
   /** Waiting requests reject with `closed`; what is on disk stays for the next start. */
@@ -108,12 +114,13 @@ export interface SpaceParts {
   readonly range: Range;
   readonly records: Records;
   readonly messenger: Messenger;
-  readonly membership: Membership;
+  readonly membership: Membership & Pick<OpenMembership, 'issuedBy'>;
   readonly keeper: Keeper;
   readonly crypto: Crypto;
   readonly identity: Identity;
   readonly clock: Clock;
   readonly networks: NetworkPlans;
+  readonly log: Log;
 }
 
 /** How long `grant` and `grantFromBest` look for space and witness, ms. */
@@ -124,9 +131,14 @@ export function createSpace(parts: SpaceParts): Space {
   const waiting = createWaiting(clock);
   const state = openState(parts.keeper);
   const holds = createHolds(clock);
-  const ledger = createLedger({ ...parts, state, holds });
+  const closings = createClosings(parts);
+  const ledger = createLedger({ ...parts, state, holds, closings });
+  // What is in the ring now came from the disk: a promise that it has come past has served.
+  const live = livePromises(ledger.segments(), state.promises.get());
+  if (live.length < state.promises.get().length) state.promises.set(live).catch(() => {});
+  const inheritor = createInheritor({ ...parts, ledger, closings, state, waiting });
   const donor = createDonor({ ...parts, ledger, state, waiting });
-  serveWitness({ ...parts, ledger, state });
+  serveWitness({ ...parts, ledger, closings, state });
   const giver = createGiver({ ...parts, ledger, state, donor, waiting });
   function free(network: NetworkId = DEFAULT_NETWORK): number {
     const own = ledger.own().filter((block) => block.network === network);
@@ -140,6 +152,7 @@ export function createSpace(parts: SpaceParts): Space {
 
   async function grant(to: PeerId, { firstHeir = false } = {}): Promise<readonly RingEntry[]> {
     const heir = membership.heirOf(self);
+    const witness = membership.witnessOf(self);
     if (firstHeir && (self !== membership.creator || (heir !== undefined && heir !== to))) {
       throw new SpaceError('no-witness', 'only the first peer that joins the creator is its own witness');
     }
@@ -147,9 +160,9 @@ export function createSpace(parts: SpaceParts): Space {
     if ('granted' in reply) return reply.granted;
     const code =
       reply.refused === 'none' ? 'no-space' : reply.refused === 'pending' ? 'timeout' : 'no-witness';
-    const witness =
-      heir === undefined ? 'no witness is known' : `the witness is ${describePeer(records, heir)}`;
-    throw new SpaceError(code, `no addresses for the new peer: this one ${inWords(reply)}; ${witness}`);
+    const who =
+      witness === undefined ? 'no witness is known' : `the witness is ${describePeer(records, witness)}`;
+    throw new SpaceError(code, `no addresses for the new peer: this one ${inWords(reply)}; ${who}`);
   }
 
   const request = (to: PeerId) => ({
@@ -159,7 +172,8 @@ export function createSpace(parts: SpaceParts): Space {
   });
 
   async function grantFromBest(to: PeerId): Promise<{ donor: PeerId; entries: readonly RingEntry[] }> {
-    const [known, ...others] = membership.isMember(to) ? [] : ledger.entriesOf(to);
+    const given = membership.isMember(to) ? [] : ledger.entriesOf(to);
+    const [known, ...others] = given.filter(({ donor }) => !membership.isRemoved(donor));
     if (known !== undefined) return { donor: known.donor, entries: [known, ...others] };
     const give = (until: number) => giver.give({ ...request(to), wait: until - clock.now() });
     const deadline = clock.now() + GRANT_TIMEOUT;
@@ -204,6 +218,7 @@ export function createSpace(parts: SpaceParts): Space {
     adopt,
     quarantine: ledger.quarantine,
     pendingDonations: state.intents.get,
+    inheritance: inheritor,
     start,
     close() {
       waiting.close();

@@ -52,3 +52,23 @@ function traceOf<State>(last: Visit<State>): string[] {
   }
   return trace;
 }
+
+/** One way through a system that is too large to be searched: `choose` gives a number in [0, 1). The trace ends with what is wrong. */
+export function walk<State>(
+  system: System<State>,
+  steps: number,
+  choose: () => number,
+): { readonly steps: number; readonly violation: Exploration['violation'] } {
+  let state = system.initial;
+  const trace: string[] = [];
+  for (let taken = 0; taken < steps; taken += 1) {
+    const possible = [...system.steps(state)];
+    const next = possible[Math.floor(choose() * possible.length)];
+    if (next === undefined) return { steps: taken, violation: undefined };
+    trace.push(next[0]);
+    state = next[1];
+    const fault = system.fault(state);
+    if (fault !== undefined) return { steps: taken + 1, violation: { fault, trace } };
+  }
+  return { steps, violation: undefined };
+}

@@ -20,6 +20,7 @@ import {
   type MemoryNetwork,
   type MemoryTransport,
 } from '../../src/ports/memory/transport.ts';
+import { noRemovals } from '../unit/support/no-removals.ts';
 
 /**
  * The mesh's gossip under a virtual clock: the real records, links, gossip, liveness and messenger of many peers on a network in memory.
@@ -309,11 +310,10 @@ export function everybody(self: PeerId, members: readonly PeerId[]): Membership 
     creator: members[0] ?? self,
     members: () => members,
     isMember: (peer) => set.has(peer),
-    isRemoved: () => false,
-    heirOf: () => undefined,
+    ...noRemovals(),
     credentials: () => null,
     admit: () => ({ ok: true }),
-    door: () => ({ name: 'epoch/0000000000000000/1', secret: new Uint8Array(32) }),
+    doors: () => [{ name: 'epoch/0000000000000000/1', secret: new Uint8Array(32) }],
     accepts: () => ({ admit: true, secret: new Uint8Array(32) }),
     watch: () => () => {},
   };

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PeerId } from '../../src/core/ids.ts';
 import { chooseSurplus, chooseTargets, type Situation, successor } from '../../src/mesh/links/choice.ts';
-import { dialAny, doorsOf } from '../../src/mesh/links/dial.ts';
+import { dialAny } from '../../src/mesh/links/dial.ts';
 import { createRedial } from '../../src/mesh/redial.ts';
 import { createVirtualClock } from '../../src/ports/memory/clock.ts';
 import { createSeededRandom } from '../../src/ports/memory/random.ts';
@@ -132,20 +132,6 @@ test('a peer that does not know the current epoch yet is dialled by the previous
   const signal = new AbortController().signal;
   await dialAny({ transport, doors: DOORS, addresses: ['a:1'], signal });
   assert.deepEqual(doors, ['new', 'old']);
-});
-
-test('while the epoch changes, the one before is a door too', () => {
-  const secret = new Uint8Array(32);
-  const known = new Set(['epoch/ab/7', 'epoch/ab/6']);
-  const membership = {
-    door: () => ({ name: 'epoch/ab/7', secret }),
-    accepts: (name: string) =>
-      known.has(name) ? ({ admit: true, secret } as const) : ({ admit: false, reason: 'old-epoch' } as const),
-  };
-  const names = () => doorsOf(membership).map(({ name }) => name);
-  assert.deepEqual(names(), ['epoch/ab/7', 'epoch/ab/6']);
-  known.delete('epoch/ab/6');
-  assert.deepEqual(names(), ['epoch/ab/7']);
 });
 
 test('of many failures the one that says most is told, with the others behind it', async () => {

@@ -3,9 +3,15 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { signCertificate, signTombstone } from '../../src/core/certificate.ts';
 import type { PeerId } from '../../src/core/ids.ts';
+import { signEpoch } from '../../src/mesh/epochs.ts';
 import { openKeeper } from '../../src/mesh/keeper.ts';
 import { createMembership } from '../../src/mesh/membership.ts';
-import { foundMesh, MembershipError, openMembershipState } from '../../src/mesh/membership-state.ts';
+import {
+  type Epoch,
+  foundMesh,
+  MembershipError,
+  openMembershipState,
+} from '../../src/mesh/membership-state.ts';
 import { KEY } from '../../src/mesh/records.ts';
 import { createMemoryStore } from '../../src/ports/memory/store.ts';
 import {
@@ -79,30 +85,36 @@ function verdictOf(member: Member, remote: PeerId, credentials: unknown): string
   return verdict.ok ? 'ok' : verdict.reason;
 }
 
-test('links open by the door of the current or the previous epoch, of this mesh only', async () => {
-  const { found, open } = await createWorld();
+test('links open by the doors of the epochs that a peer knows, of this mesh only', async () => {
+  const { crypto, found, open } = await createWorld();
   const a = await found();
-  const before = a.membership.door();
-  assert.equal(before.name, `epoch/${a.membership.mesh.slice(0, 16)}/1`);
+  const [before] = a.membership.doors();
+  assert.ok(before);
+  assert.match(before.name, new RegExp(`^epoch/${a.membership.mesh.slice(0, 16)}/1-[0-9a-f]{8}$`));
   assert.deepEqual(a.membership.accepts(before.name), { admit: true, secret: before.secret });
 
-  const value = a.state.get();
-  assert.ok(value);
-  await a.state.set({ ...value, epochs: [{ number: 2, secret: random.bytes(32) }, ...value.epochs] });
+  const next = { crypto, identity: a.identity, mesh: a.membership.mesh, number: 2, excluded: [] };
+  const rivals = [
+    signEpoch({ ...next, secret: random.bytes(32) }),
+    signEpoch({ ...next, secret: random.bytes(32) }),
+  ];
+  for (const epoch of rivals) assert.equal(await a.membership.learnEpoch(epoch), true);
+  assert.equal(await a.membership.learnEpoch(rivals[0] as Epoch), false, 'it is known');
   const later = open(a.identity, a.state).membership;
-  assert.equal(later.door().name.at(-1), '2');
-  assert.deepEqual(later.accepts(before.name), { admit: true, secret: before.secret });
-  assert.deepEqual(later.accepts(later.door().name), { admit: true, secret: later.door().secret });
-  assert.notDeepEqual(later.door().secret, before.secret);
-  for (const name of ['3', '0', '02', '1e0', '', '9'.repeat(30)]) {
-    const answer = later.accepts(`epoch/${later.mesh.slice(0, 16)}/${name}`);
-    assert.ok(!answer.admit, name);
+  const doors = later.doors();
+  assert.equal(doors.length, 3, 'two halves of a mesh may make one number each');
+  assert.equal(new Set(doors.map(({ secret }) => `${secret}`)).size, 3);
+  assert.deepEqual(doors.at(-1), before);
+  for (const { name, secret } of doors) assert.deepEqual(later.accepts(name), { admit: true, secret });
+  const place = `epoch/${later.mesh.slice(0, 16)}`;
+  for (const name of ['3', '0', '02', '1e0', '', '9'.repeat(30), '1', '1-0000000g', '0-00000000']) {
+    assert.ok(!later.accepts(`${place}/${name}`).admit, name);
   }
-  assert.deepEqual(later.accepts(`epoch/${later.mesh.slice(0, 16)}/3`), {
+  assert.deepEqual(later.accepts(`${place}/3-00000000`), { admit: false, reason: 'old-epoch' });
+  assert.deepEqual(later.accepts('epoch/0123456789abcdef/1-00000000'), {
     admit: false,
-    reason: 'old-epoch',
+    reason: 'wrong-mesh',
   });
-  assert.deepEqual(later.accepts('epoch/0123456789abcdef/1'), { admit: false, reason: 'wrong-mesh' });
 });
 
 test('membership survives a restart', async () => {
@@ -174,9 +186,13 @@ test('only its heir or the holder of the root key removes a peer', async () => {
   await b.records.put(KEY.removed + d.identity.peer, signTombstone(body, b.identity.seed, crypto));
   shared.sync();
   assert.ok(a.membership.isMember(d.identity.peer), 'a tombstone by another member has no effect');
-  await a.membership.bury(d.identity.peer);
+  const root = a.state.get()?.rootSeed;
+  assert.ok(root);
+  await assert.rejects(a.membership.bury(d.identity.peer, random.bytes(32)), { code: 'wrong-root' });
+  await a.membership.bury(d.identity.peer, root);
   shared.sync();
   assert.ok(c.membership.isRemoved(d.identity.peer), 'the root key may');
+  assert.equal(c.membership.takerOf(d.identity.peer)?.peer, a.identity.peer, 'and says who inherits');
 });
 
 test('who joined through a removed peer stays, who joins through it afterwards does not', async () => {

@@ -15,7 +15,8 @@ export type LinkMessage =
   | { readonly type: 'summary'; readonly authors: number; readonly deltas: number; readonly sum: number }
   | ({ readonly type: 'vector' } & VectorPart)
   | { readonly type: 'want'; readonly want: Uint8Array }
-  | Unicast;
+  | Unicast
+  | { readonly type: 'epoch'; readonly epoch: unknown };
 
 /** First message of either side: the dialler's, then, when it was admitted, the other's, which the dialler answers with `ready`. */
 export interface Hello {
@@ -43,6 +44,8 @@ export interface Bye {
   readonly reason: string;
   /** For people. */
   readonly message: string;
+  /** With reason `removed`: for Membership.hearProof. */
+  readonly proof?: unknown;
 }
 
 /** Sent when nothing else was for a while, and after much was received. */
@@ -85,7 +88,18 @@ export const MAX_HOPS = 16;
 export const MAX_KIND = 64;
 export const MAX_UNICAST = 64 << 10;
 
-const TYPES = ['hello', 'ready', 'bye', 'beat', 'deltas', 'summary', 'vector', 'want', 'unicast'] as const;
+const TYPES = [
+  'hello',
+  'ready',
+  'bye',
+  'beat',
+  'deltas',
+  'summary',
+  'vector',
+  'want',
+  'unicast',
+  'epoch',
+] as const;
 
 /** A plain array for the codec. */
 export function packMessage(message: LinkMessage): unknown[] {
@@ -101,7 +115,9 @@ function fieldsOf(message: LinkMessage): readonly unknown[] {
     case 'ready':
       return [];
     case 'bye':
-      return [message.reason, message.message];
+      return message.proof === undefined
+        ? [message.reason, message.message]
+        : [message.reason, message.message, message.proof];
     case 'beat':
       return [message.received];
     case 'deltas':
@@ -116,6 +132,8 @@ function fieldsOf(message: LinkMessage): readonly unknown[] {
       const { to, from, hops, role, id, kind, body } = message;
       return [to, from, hops, UNICAST_ROLES.indexOf(role), id, kind, body];
     }
+    case 'epoch':
+      return [message.epoch];
   }
 }
 
@@ -140,9 +158,9 @@ const READERS: Readonly<Record<LinkMessage['type'], Reader>> = {
     return { ...named, release, observed, links, credentials };
   },
   ready: () => ({ type: 'ready' }),
-  bye([reason, message]) {
+  bye([reason, message, proof]) {
     if (!isText(reason, 32) || !/^[a-z-]+$/.test(reason) || !isText(message, MAX_TEXT)) return undefined;
-    return { type: 'bye', reason, message };
+    return { type: 'bye', reason, message, ...(proof === undefined ? {} : { proof }) };
   },
   beat([received]) {
     return isCount(received) ? { type: 'beat', received } : undefined;
@@ -175,6 +193,7 @@ const READERS: Readonly<Record<LinkMessage['type'], Reader>> = {
       return undefined;
     return { type: 'unicast', to: to as PeerId, from: from as PeerId, hops, role: named, id, kind, body };
   },
+  epoch: ([epoch]) => ({ type: 'epoch', epoch }),
 };
 
 function isCount(value: unknown, most = Number.MAX_SAFE_INTEGER): value is number {

@@ -23,7 +23,7 @@ export interface Channel {
   /** Replaces the handlers. */
   attach(handlers: ChannelHandlers): void;
   /** Says why, then closes. */
-  leave(reason: string, message: string): void;
+  leave(reason: string, message: string, proof?: unknown): void;
 }
 
 export interface ChannelHandlers {
@@ -94,8 +94,8 @@ export function createChannel(parts: { link: Link; crypto: Crypto; clock: Clock;
     attach(next) {
       handlers = next;
     },
-    leave(reason, message) {
-      send({ type: 'bye', reason, message });
+    leave(reason, message, proof) {
+      send({ type: 'bye', reason, message, ...(proof === undefined ? {} : { proof }) });
       link.close();
     },
   };

@@ -1,21 +1,11 @@
 import { DialError, type Door, type Link, type Transport } from '../../ports/transport.ts';
-import type { Membership } from '../membership.ts';
 
 export interface DialParts {
   readonly transport: Pick<Transport, 'dial'>;
-  /** Current epoch first; the next one is tried where the other side answers `old-epoch`. */
+  /** Newest epoch first; the next one is tried where the other side answers `old-epoch`. */
   readonly doors: readonly Door[];
   readonly addresses: readonly string[];
   readonly signal: AbortSignal;
-}
-
-/** The door of the current epoch and, while the mesh changes from one to the next, that of the epoch before. */
-export function doorsOf(membership: Pick<Membership, 'door' | 'accepts'>): readonly Door[] {
-  const current = membership.door();
-  const [, place, number] = /^(.*\/)(\d+)$/.exec(current.name) ?? [];
-  const name = `${place}${Number(number) - 1}`;
-  const before = membership.accepts(name);
-  return before.admit ? [current, { name, secret: before.secret }] : [current];
 }
 
 /**

@@ -27,11 +27,13 @@ export interface Refused {
   /** Of the `bye`, whoever sent it; or `closed`, `silent`. */
   readonly reason: string;
   readonly message: string;
+  /** What shows who was removed that it was, said or heard. */
+  readonly proof?: unknown;
 }
 
 export interface Handshake {
   readonly channel: Channel;
-  abandon(reason: string, message: string): void;
+  abandon(reason: string, message: string, proof?: unknown): void;
 }
 
 export const HANDSHAKE_TIMEOUT = 5_000;
@@ -52,9 +54,9 @@ export function startHandshake(parts: HandshakeParts): Handshake {
     act();
   }
 
-  function abandon(reason: string, message: string): void {
+  function abandon(reason: string, message: string, proof?: unknown): void {
     end(() => {
-      channel.leave(reason, message);
+      channel.leave(reason, message, proof);
       failed({ reason, message });
     });
   }
@@ -63,7 +65,7 @@ export function startHandshake(parts: HandshakeParts): Handshake {
   function checked(message: Hello): Hello | undefined {
     const refused = check(message);
     if (refused === undefined) return message;
-    abandon(refused.reason, refused.message);
+    abandon(refused.reason, refused.message, refused.proof);
     return undefined;
   }
 
@@ -78,7 +80,7 @@ export function startHandshake(parts: HandshakeParts): Handshake {
     if (message.type === 'bye') {
       end(() => {
         channel.link.close();
-        failed({ reason: message.reason, message: `refused: ${message.message}` });
+        failed({ reason: message.reason, message: `refused: ${message.message}`, proof: message.proof });
       });
     } else if (message.type === 'hello' && theirs === undefined) {
       greeted(message);

@@ -41,7 +41,8 @@ export function createJudge(parts: JudgeParts): (link: Link, hello: Hello) => Re
     if (theirs !== mesh) return { reason: 'wrong-mesh', message: `this peer is in mesh ${mesh}` };
     if (remote === self) return { reason: 'self', message: 'this is the same peer' };
     const verdict = membership.admit(remote, credentials);
-    return verdict.ok ? undefined : verdict;
+    if (verdict.ok) return undefined;
+    return verdict.reason === 'removed' ? { ...verdict, proof: membership.proofOf(remote) } : verdict;
   }
 
   /** Of two links between the same peers the one stays that was dialled by the smaller id, so that both sides keep the same. */

@@ -17,10 +17,11 @@ export interface Neighbours extends Pick<Links, 'watch' | 'handle'> {
   /** Takes the place of an older link to the same peer. */
   add(neighbour: OpenNeighbour): void;
   /** Says why, and closes. */
-  drop(neighbour: OpenNeighbour, reason: string, message: string): void;
+  drop(neighbour: OpenNeighbour, reason: string, message: string, proof?: unknown): void;
 }
 
-export function createNeighbours(log: Log): Neighbours {
+/** `onProof`: told what a neighbour shows when it says that this peer was removed. */
+export function createNeighbours(log: Log, onProof: (proof: unknown) => void): Neighbours {
   const open = new Map<PeerId, OpenNeighbour>();
   const watchers = new Set<LinksWatcher>();
   const handlers = new Map<LinkMessage['type'], (from: Neighbour, message: LinkMessage) => void>();
@@ -34,6 +35,7 @@ export function createNeighbours(log: Log): Neighbours {
       const { reason, message: text } = message;
       remove(from, `${reason}: ${text}`);
       from.channel.link.close();
+      onProof(message.proof);
       return;
     }
     const handler = handlers.get(message.type);
@@ -63,9 +65,9 @@ export function createNeighbours(log: Log): Neighbours {
     tell((watcher) => watcher.down?.(neighbour, reason));
   }
 
-  function drop(neighbour: OpenNeighbour, reason: string, message: string): void {
+  function drop(neighbour: OpenNeighbour, reason: string, message: string, proof?: unknown): void {
     remove(neighbour, `${reason}: ${message}`);
-    neighbour.channel.leave(reason, message);
+    neighbour.channel.leave(reason, message, proof);
   }
 
   return {

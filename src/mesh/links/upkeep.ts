@@ -159,9 +159,17 @@ export function startUpkeep(parts: UpkeepParts): Upkeep {
   }
 
   function expelStrangers(): void {
+    if (membership.isRemoved(self)) {
+      for (const neighbour of neighbours.list())
+        neighbours.drop(neighbour, 'closing', 'this peer was removed');
+      seedPeers.clear();
+      soon();
+      return;
+    }
     for (const neighbour of neighbours.list()) {
       if (membership.isMember(neighbour.peer)) continue;
-      neighbours.drop(neighbour, 'removed', 'you are no member of this mesh any more');
+      const proof = membership.proofOf(neighbour.peer);
+      neighbours.drop(neighbour, 'removed', 'you are no member of this mesh any more', proof);
     }
     book.retain(new Set(membership.members()));
     soon();

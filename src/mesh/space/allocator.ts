@@ -7,6 +7,7 @@ import { formatRange } from '../../core/ring-entry.ts';
 import { clip } from '../../core/subnets.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Keeper } from '../keeper.ts';
+import type { Membership } from '../membership.ts';
 import type { Records } from '../records.ts';
 import type { Allocation, AllocationRequest } from '../space.ts';
 import { type Asker, inWords } from './asker.ts';
@@ -29,6 +30,7 @@ export interface Allocator {
 interface AllocatorParts {
   readonly self: PeerId;
   readonly range: Range;
+  readonly membership: Pick<Membership, 'isRemoved'>;
   readonly ledger: Ledger;
   readonly state: SpaceState;
   readonly records: Records;
@@ -47,7 +49,8 @@ const ASK_AGAIN = 500;
 const GRANT_ARRIVES = 1_000;
 
 export function createAllocator(parts: AllocatorParts): Allocator {
-  const { self, range, ledger, state, records, keeper, asker, donor, clock, waiting, networks } = parts;
+  const { self, range, membership, ledger, state, records, keeper, asker, donor, clock, waiting, networks } =
+    parts;
   /** By network: every request that finds nothing free waits for the same one. */
   const refills = new Map<NetworkId, Promise<void>>();
 
@@ -63,6 +66,12 @@ export function createAllocator(parts: AllocatorParts): Allocator {
     const deadline = clock.now() + (request.timeout ?? DEFAULT_TIMEOUT);
     for (;;) {
       if (waiting.closed) throw new SpaceError('closed', 'the daemon is stopping');
+      if (membership.isRemoved(self)) {
+        throw new SpaceError(
+          'removed',
+          'this host was removed from the mesh, and its addresses are given to others',
+        );
+      }
       const known = leaseOf(state.leases.get(), endpoint, network);
       if (known !== undefined) {
         await keeper.flush();

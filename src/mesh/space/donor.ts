@@ -113,7 +113,7 @@ export function createDonor(parts: DonorParts): Donor {
   async function witnessed(intent: RingEntry): Promise<RingEntry | undefined> {
     if (intent.owner === self) return intent;
     if (intent.witness !== undefined) return isLost(intent) ? undefined : intent;
-    const witness = membership.heirOf(self);
+    const witness = membership.witnessOf(self);
     if (witness === undefined) return undefined;
     if (witness === intent.owner) return { ...intent, witness };
     const answer = await messenger.request(witness, WITNESS, { entry: intent }, { timeout: WITNESS_TIMEOUT });
@@ -179,7 +179,7 @@ export function createDonor(parts: DonorParts): Donor {
     pendingAt: (address) => found(({ start, last }) => start <= address && address <= last),
     pendingTo: (to) => found(({ owner, start, last }) => owner === to && start < last),
     async heirAnswers(to, timeout) {
-      const heir = membership.heirOf(self);
+      const heir = membership.witnessOf(self);
       if (heir === undefined || heir === to) return heir === to;
       try {
         const answer = readWitnessReply(await messenger.request(heir, WITNESS, {}, { timeout }));

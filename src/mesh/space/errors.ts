@@ -11,6 +11,8 @@ export type SpaceErrorCode =
   | 'no-witness'
   /** What was handed over as a grant is none for this peer. */
   | 'bad-grant'
+  /** This host was removed from the mesh. */
+  | 'removed'
   | 'closed';
 
 export class SpaceError extends Error {

@@ -11,10 +11,20 @@ import {
   witnessFault,
 } from '../../core/ring.ts';
 import { createRingBook } from '../../core/ring-book.ts';
-import { decodeEntry, isDonorsWord, type RingEntry, ringKey } from '../../core/ring-entry.ts';
+import {
+  changeText,
+  decodeEntry,
+  isDonorsWord,
+  isTakeover,
+  type RingEntry,
+  ringKey,
+  writerOf,
+} from '../../core/ring-entry.ts';
+import { NEEDS_PROMISES, stands } from '../../core/takeover.ts';
 import type { Membership } from '../membership.ts';
 import { KEY, type RecordEntry, type Records } from '../records.ts';
 import type { RingSegment } from '../space.ts';
+import type { Closings } from './closings.ts';
 import type { Holds } from './holds.ts';
 import type { SpaceState } from './state.ts';
 
@@ -31,7 +41,11 @@ export interface Quarantined {
     /** The record stands under another key than its content says. */
     | 'wrong-key'
     /** Somebody published another donor's entry as its own. */
-    | 'not-donor';
+    | 'not-donor'
+    /** A takeover by who may not take over, as far as is known here. */
+    | 'not-successor'
+    /** A donation of a removed peer that arrived when it was settled what counts of its donations. */
+    | 'late';
 }
 
 /** The ring as this peer knows it, kept up to date from the records. */
@@ -51,8 +65,18 @@ export interface Ledger {
   learn(entries: readonly RingEntry[]): void;
   /** Takes entries of this peer's own space that came with its admission and were checked. */
   trust(entries: readonly RingEntry[]): void;
+  /** Every entry of that donor that was ever well-formed, and whether it counts (core/takeover.ts). */
+  heardOf(donor: PeerId): readonly Heard[];
+  /** Whether the records of its donor, owner or witness hold the entry. */
+  isPublished(entry: RingEntry): boolean;
   watch(handler: () => void): () => void;
   close(): void;
+}
+
+export interface Heard {
+  readonly entry: RingEntry;
+  readonly tag: string;
+  readonly counts: boolean;
 }
 
 interface LedgerParts {
@@ -63,16 +87,19 @@ interface LedgerParts {
   readonly crypto: Crypto;
   readonly state: SpaceState;
   readonly holds: Holds;
+  readonly closings: Closings;
 }
 
 export function createLedger(parts: LedgerParts): Ledger {
-  const { self, range, records, membership, crypto, state, holds } = parts;
+  const { self, range, records, membership, crypto, state, holds, closings } = parts;
   const book = createRingBook({ range, creator: membership.creator });
   const watchers = new Set<() => void>();
   /** Unusable records, by author and key. */
   const unusable = new Map<string, Quarantined>();
   /** Entries whose witness cannot be judged until more is known of the membership, by author and key. */
   const unjudged = new Map<string, RingEntry>();
+  /** All that was ever handed to the book, or kept from it because it is void. */
+  const all = new Map<string, RingSource>();
   let drawn: { segments: readonly Segment[]; ring: readonly RingSegment[] } | undefined;
 
   function sourceOf(record: RecordEntry): RingSource | undefined {
@@ -85,11 +112,17 @@ export function createLedger(parts: LedgerParts): Ledger {
     if (!decoded.ok) return quarantine(undefined, 'malformed');
     const entry = decoded.value;
     if (ringKey(entry) !== key) return quarantine(entry, 'wrong-key');
-    if (entry.donor !== author) return quarantine(entry, 'not-donor');
-    const fault = witnessFault(crypto, membership.mesh, entry, membership.heirOf);
+    if (!isWriter(entry, author)) return quarantine(entry, 'not-donor');
+    if (isTakeover(entry)) return takeover(entry) ?? later(entry, 'not-successor');
+    const fault = witnessFault(crypto, membership.mesh, entry, membership.heirOf, standsIn);
     if (fault === undefined) return { entry, trusted: false };
     if (fault === 'heir-unknown' || fault === 'witness-not-heir') unjudged.set(id, entry);
     return quarantine(entry, fault);
+
+    function later(entry: RingEntry, reason: Quarantined['reason']): undefined {
+      unjudged.set(id, entry);
+      return quarantine(entry, reason);
+    }
 
     function quarantine(entry: RingEntry | undefined, reason: Quarantined['reason']): undefined {
       const where = entry && { start: entry.start, last: entry.last };
@@ -97,9 +130,54 @@ export function createLedger(parts: LedgerParts): Ledger {
     }
   }
 
+  /** What somebody else wrote may also be published by those whom it concerns, when its writer is not there to do it. */
+  function isWriter(entry: RingEntry, author: PeerId): boolean {
+    if (writerOf(entry) === author) return true;
+    const concerned = entry.owner === author || entry.witness === author;
+    return concerned && isDonorsWord(crypto, membership.mesh, entry);
+  }
+
+  const standsIn = (donor: PeerId, witness: PeerId) => membership.depthOf(donor, witness) !== undefined;
+
+  /** Undefined while it is not known that the owner may take over; far down the line it may once it has closed the account. */
+  function takeover(entry: RingEntry): RingSource | undefined {
+    const { donor, owner } = entry;
+    const depth = membership.isRemoved(donor) ? membership.depthOf(donor, owner) : undefined;
+    if (depth === undefined) return undefined;
+    if (depth >= NEEDS_PROMISES && closings.closingBy(donor, owner) === undefined) return undefined;
+    return { entry, trusted: false, depth };
+  }
+
+  function counts({ entry, depth }: RingSource): boolean {
+    const { donor } = entry;
+    // A promise binds also while, after a restart, the removal itself is not known again.
+    const own = closings.ownPromise(donor);
+    if (own === undefined && !membership.isRemoved(donor)) return true;
+    const closing = closings.closingOf(donor);
+    if (closing === undefined && own === undefined) return true;
+    return stands(
+      entry,
+      closings.tagOf(entry),
+      closing,
+      own,
+      depth ?? membership.depthOf(donor, entry.owner),
+    );
+  }
+
   function add(sources: readonly RingSource[]): void {
+    for (const source of sources) all.set(nameOf(source), source);
+    show(() => book.add(sources.filter(counts)));
+  }
+
+  /** What counts of a removed peer's entries may have changed. */
+  function weighAgain(): void {
+    judgeAgain();
+    show(() => book.reset([...all.values()].filter(counts)));
+  }
+
+  function show(change: () => void): void {
     const before = book.view().segments;
-    book.add(sources);
+    change();
     if (book.view().segments === before) return;
     noteOwn();
     for (const handler of [...watchers]) handler();
@@ -108,10 +186,19 @@ export function createLedger(parts: LedgerParts): Ledger {
   /** Goes to disk with whatever is allocated from it, since all sections are written together. */
   function noteOwn(): void {
     const own = entriesOf(self);
+    vouch(own);
     const held = new Set(state.held.get().map(ringKey));
     if (own.length === held.size && own.every((entry) => held.has(ringKey(entry)))) return;
     // Who allocates waits for its own write, which takes this one along; a disk that fails is reported there.
     state.held.set(own).catch(() => {});
+  }
+
+  /** Of its own gifts from the peer whose heir it is, this peer is the witness: it must not forget them when it gives them on. */
+  function vouch(own: readonly RingEntry[]): void {
+    const promises = state.promises.get();
+    const kept = new Set(promises.map(changeText));
+    const fresh = own.filter((entry) => entry.witness === self && !kept.has(changeText(entry)));
+    if (fresh.length > 0) state.promises.set([...promises, ...fresh]).catch(() => {});
   }
 
   function entriesOf(owner: PeerId): readonly RingEntry[] {
@@ -134,7 +221,7 @@ export function createLedger(parts: LedgerParts): Ledger {
     add(
       waiting.flatMap(([id, entry]) => {
         const key = id.slice(id.indexOf(' ') + 1);
-        return sourceOf({ author: entry.donor, key, value: entry }) ?? [];
+        return sourceOf({ author: id.slice(0, id.indexOf(' ')) as PeerId, key, value: entry }) ?? [];
       }),
     );
   }
@@ -145,6 +232,7 @@ export function createLedger(parts: LedgerParts): Ledger {
       if (source !== undefined) add([source]);
     }),
     membership.watch(judgeAgain),
+    closings.watch(weighAgain),
   ];
   const held = state.held.get().map((entry) => ({ entry, trusted: true }));
   add([...held, ...[...records.entries(KEY.ring)].flatMap((record) => sourceOf(record) ?? [])]);
@@ -166,21 +254,46 @@ export function createLedger(parts: LedgerParts): Ledger {
     ownedNow,
     quarantine: () => [
       ...unusable.values(),
+      ...[...all.values()]
+        .filter((source) => !counts(source))
+        .map(({ entry }) => ({
+          author: writerOf(entry),
+          key: ringKey(entry),
+          range: { start: entry.start, last: entry.last },
+          reason: 'late' as const,
+        })),
       ...book.view().refused.map(({ entry, start, last, reason }) => ({
-        author: entry.donor,
+        author: writerOf(entry),
         key: ringKey(entry),
         range: { start, last },
         reason,
       })),
     ],
     learn(entries) {
-      const good = entries.filter((entry) => {
-        if (!isDonorsWord(crypto, membership.mesh, entry)) return false;
-        return sourceOf({ author: entry.donor, key: ringKey(entry), value: entry }) !== undefined;
-      });
-      add(good.map((entry) => ({ entry, trusted: false })));
+      const good = entries.filter((entry) => isDonorsWord(crypto, membership.mesh, entry));
+      add(
+        good.flatMap(
+          (entry) => sourceOf({ author: writerOf(entry), key: ringKey(entry), value: entry }) ?? [],
+        ),
+      );
     },
     trust: (entries) => add(entries.map((entry) => ({ entry, trusted: true }))),
+    heardOf(donor) {
+      const heard = new Map<string, Heard>();
+      for (const source of all.values()) {
+        const { entry } = source;
+        if (entry.donor !== donor) continue;
+        const tag = closings.tagOf(entry);
+        heard.set(tag, { entry, tag, counts: counts(source) });
+      }
+      return [...heard.values()];
+    },
+    isPublished: (entry) => {
+      const { owner, witness } = entry;
+      return [writerOf(entry), owner, witness].some(
+        (author) => author !== undefined && records.get(author, ringKey(entry)) !== undefined,
+      );
+    },
     watch(handler) {
       watchers.add(handler);
       return () => watchers.delete(handler);
@@ -190,6 +303,10 @@ export function createLedger(parts: LedgerParts): Ledger {
       watchers.clear();
     },
   };
+}
+
+function nameOf({ entry, trusted }: RingSource): string {
+  return `${changeText(entry)} ${entry.witness ?? ''} ${trusted}`;
 }
 
 function draw(segments: readonly Segment[], range: Range): readonly RingSegment[] {

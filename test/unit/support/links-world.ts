@@ -11,6 +11,7 @@ import { createMemoryCrypto } from '../../../src/ports/memory/crypto.ts';
 import { createSeededRandom } from '../../../src/ports/memory/random.ts';
 import { createMemoryStore } from '../../../src/ports/memory/store.ts';
 import { createMemoryNetwork, type MemoryTransport } from '../../../src/ports/memory/transport.ts';
+import { noRemovals } from './no-removals.ts';
 
 /** Hosts with nothing but links. Who is a member, and what is wrong with a host, tests decide. */
 export interface LinksHost {
@@ -77,11 +78,10 @@ export function createLinksWorld(names: readonly string[]) {
       creator: members[0] as PeerId,
       members: () => members.filter(isMember),
       isMember,
-      isRemoved: () => false,
-      heirOf: () => undefined,
+      ...noRemovals(),
       credentials: () => ({ of: name }),
       admit: (remote) => options.admit?.(remote) ?? { ok: true },
-      door: () => ({ name: 'epoch/5e5e5e5e5e5e5e5e/1', secret: SECRET }),
+      doors: () => [{ name: 'epoch/5e5e5e5e5e5e5e5e/1', secret: SECRET }],
       accepts: () => ({ admit: true, secret: SECRET }),
       watch(handler) {
         watchers.add(handler);

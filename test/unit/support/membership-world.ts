@@ -76,6 +76,7 @@ export async function createWorld(crypto: Crypto = createMemoryCrypto()) {
       serial: 0,
       rootSeed: null,
       arrival: null,
+      removal: [],
     });
     const member = open(identity, state);
     await member.membership.publish();

@@ -1,8 +1,9 @@
 import type { Range } from '../../../src/core/address.ts';
 import type { Crypto, Identity } from '../../../src/core/crypto.ts';
 import type { MeshId, PeerId } from '../../../src/core/ids.ts';
+import { depthOf, type Lineage, successorOf, takerOf } from '../../../src/core/succession.ts';
 import { type Keeper, openKeeper } from '../../../src/mesh/keeper.ts';
-import type { Membership } from '../../../src/mesh/membership.ts';
+import type { Membership, OpenMembership } from '../../../src/mesh/membership.ts';
 import { type Messenger, RequestError } from '../../../src/mesh/messenger.ts';
 import type { RecordEntry, Records } from '../../../src/mesh/records.ts';
 import type { Clock } from '../../../src/ports/clock.ts';
@@ -28,6 +29,10 @@ export interface FakeMesh {
   /** Who witnesses whom. Set before and changed by tests; hosts hear of it at once. */
   setHeir(peer: FakeHost, heir: FakeHost | undefined): void;
   addMember(host: FakeHost): void;
+  /** From now on these hosts know that `host` was removed; all do when none are named. */
+  remove(host: FakeHost, ...knownTo: readonly FakeHost[]): void;
+  /** The root key names who takes over. */
+  setAdopter(peer: FakeHost, adopter: FakeHost): void;
   /** Hosts of different groups cannot reach each other; no groups: all can. */
   partition(...groups: readonly (readonly FakeHost[])[]): void;
 }
@@ -51,13 +56,15 @@ export interface FakeLife {
   readonly keeper: Keeper;
   readonly records: Records;
   readonly messenger: Messenger;
-  readonly membership: Membership;
+  readonly membership: FakeMembership;
   readonly clock: Clock;
   /** Takes records over from another host. */
   hear(entries: readonly SentEntry[]): void;
   all(): readonly SentEntry[];
   answer(from: PeerId, kind: string, body: unknown): Promise<unknown>;
 }
+
+export type FakeMembership = Membership & Pick<OpenMembership, 'isKnown' | 'issuedBy'>;
 
 const SHORTEST_DELAY = 2;
 const LONGEST_DELAY = 60;
@@ -72,7 +79,10 @@ export function createFakeMesh(creatorName: string, seed = 1): FakeMesh {
   const { fraction } = random;
   const hosts = new Map<string, FakeHost>();
   const heirs = new Map<PeerId, PeerId>();
+  const adopters = new Map<PeerId, PeerId>();
   const members = new Set<PeerId>();
+  /** Whom each host knows to be removed. */
+  const removals = new Map<PeerId, Set<PeerId>>();
   const watchers = new Set<() => void>();
   let groups: readonly (readonly FakeHost[])[] = [];
 
@@ -143,7 +153,12 @@ export function createFakeMesh(creatorName: string, seed = 1): FakeMesh {
     return host;
   }
 
-  function createMembership(host: FakeHost): Membership {
+  function createMembership(host: FakeHost): FakeMembership {
+    const lineage: Lineage = {
+      heirOf: (peer) => heirs.get(peer),
+      adopterOf: (peer) => adopters.get(peer),
+      isRemoved: (peer) => removals.get(host.peer)?.has(peer) === true,
+    };
     const unused = () => {
       throw new Error('not part of this fake');
     };
@@ -151,13 +166,21 @@ export function createFakeMesh(creatorName: string, seed = 1): FakeMesh {
       self: host.peer,
       mesh: mesh.mesh,
       creator: mesh.host(creatorName).peer,
-      members: () => [...members].sort(),
-      isMember: (peer) => members.has(peer),
-      isRemoved: () => false,
-      heirOf: (peer) => heirs.get(peer),
+      members: () => [...members].filter((peer) => !lineage.isRemoved(peer)).sort(),
+      isMember: (peer) => members.has(peer) && !lineage.isRemoved(peer),
+      isRemoved: lineage.isRemoved,
+      removed: () => [...(removals.get(host.peer) ?? [])].sort(),
+      heirOf: lineage.heirOf,
+      witnessOf: (peer) => successorOf(peer, lineage)?.peer,
+      takerOf: (peer) => takerOf(peer, lineage),
+      depthOf: (peer, by) => depthOf(peer, by, lineage),
+      isKnown: (peer) => members.has(peer),
+      issuedBy: () => [],
+      proofOf: unused,
+      hearProof: unused,
       credentials: unused,
       admit: unused,
-      door: unused,
+      doors: unused,
       accepts: unused,
       watch(handler) {
         const guarded = () => {
@@ -220,6 +243,16 @@ export function createFakeMesh(creatorName: string, seed = 1): FakeMesh {
     },
     addMember(host) {
       members.add(host.peer);
+      changed();
+    },
+    remove(removed, ...knownTo) {
+      for (const { peer } of knownTo.length > 0 ? knownTo : hosts.values()) {
+        removals.set(peer, (removals.get(peer) ?? new Set()).add(removed.peer));
+      }
+      changed();
+    },
+    setAdopter(peer, adopter) {
+      adopters.set(peer.peer, adopter.peer);
       changed();
     },
     partition(...split) {

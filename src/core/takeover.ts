@@ -1,0 +1,136 @@
+import { DEFAULT_NETWORK, type PeerId } from './ids.ts';
+import type { Segment } from './ring.ts';
+import { isTakeover, type RingChange, type RingEntry } from './ring-entry.ts';
+
+/**
+ * How the addresses of a removed peer x pass on, so that no two admitted peers ever use one address:
+ *
+ *   1. x's successor (core/succession.ts) writes the tombstone to disk: from then on it witnesses nothing for x. This is the fence.
+ *   2. The heir itself (depth 1) has witnessed every donation of x, so it knows all of them: it takes what is left, at once.
+ *   3. Anybody further down the line (depth 2 and more, the root key's adopter) knows less: donations may be on their way that only
+ *      the lost heir had witnessed. It waits until every admitted peer has promised: no entry of x but those that it lists will ever
+ *      count here (`Promised`). What all of them list together is what stands (`Closing`); the rest is void everywhere, and taken.
+ *
+ * A takeover is an entry of version 0 in a later epoch: one epoch later for each step of the line, so that each epoch has one writer.
+ */
+export interface Closing {
+  /** Of the taker that wrote it. The closing of the deepest one counts. */
+  readonly depth: number;
+  /** Tags of the entries with donor x that count. */
+  readonly standing: ReadonlySet<string>;
+}
+
+/** The promise of one admitted peer. */
+export interface Promised {
+  /** Tags of the entries with donor x that it knew when it promised; it takes no others. */
+  readonly known: ReadonlySet<string>;
+  /** Tags of the peers that it has let in: they have to promise too. */
+  readonly issued: ReadonlySet<string>;
+}
+
+/** At this depth a taker needs the promises of all. */
+export const NEEDS_PROMISES = 2;
+
+/** The changes by which `self` takes what `depthFor` says it may. Each is written once: afterwards the segments are its own. */
+export function planTakeovers(
+  segments: readonly Segment[],
+  self: PeerId,
+  depthFor: (owner: PeerId) => number | undefined,
+): readonly RingChange[] {
+  const changes: RingChange[] = [];
+  for (const segment of segments) {
+    // What a donor gave to two peers at once is nobody's, and falls to who succeeds that donor.
+    const owner = segment.entry?.owner ?? segment.donor;
+    const depth = depthFor(owner);
+    if (depth === undefined || owner === self) continue;
+    const network = segment.entry?.network ?? DEFAULT_NETWORK;
+    const { start, last } = segment;
+    const change = {
+      start,
+      last,
+      network,
+      owner: self,
+      epoch: segment.epoch + depth,
+      version: 0,
+      donor: owner,
+    };
+    const before = changes.at(-1);
+    if (before !== undefined && before.last + 1 === start && continues(before, change)) {
+      changes[changes.length - 1] = { ...before, last };
+    } else changes.push(change);
+  }
+  return changes;
+}
+
+function continues(a: RingChange, b: RingChange): boolean {
+  return a.network === b.network && a.epoch === b.epoch && a.donor === b.donor;
+}
+
+/**
+ * Whether an entry whose donor is being taken over counts. `depth`: of the taker, when the entry is a takeover. `own`: what this peer
+ * has promised, when it has.
+ */
+export function stands(
+  entry: RingEntry,
+  tag: string,
+  closing: Closing | undefined,
+  own: Promised | undefined,
+  depth: number | undefined,
+): boolean {
+  if (closing !== undefined) {
+    return closing.standing.has(tag) || (isTakeover(entry) && (depth ?? 0) >= closing.depth);
+  }
+  return own === undefined || own.known.has(tag);
+}
+
+/** What a taker still waits for: peers that have not promised, and entries or members that it has not heard of. */
+export interface Collect {
+  readonly missing: readonly PeerId[];
+  readonly unheard: number;
+}
+
+/** `seen`: tags of all entries of x that this peer has heard of; `peers`: tags of all peers that were ever members, as known here. */
+export function collect(parts: {
+  readonly admitted: readonly PeerId[];
+  readonly promises: ReadonlyMap<PeerId, Promised>;
+  readonly seen: ReadonlySet<string>;
+  readonly peers: ReadonlySet<string>;
+}): Collect {
+  const { admitted, promises, seen, peers } = parts;
+  const missing = admitted.filter((peer) => !promises.has(peer));
+  const unheard = new Set<string>();
+  for (const peer of admitted) {
+    const promised = promises.get(peer);
+    for (const tag of promised?.known ?? []) if (!seen.has(tag)) unheard.add(`entry ${tag}`);
+    for (const tag of promised?.issued ?? []) if (!peers.has(tag)) unheard.add(`peer ${tag}`);
+  }
+  return { missing, unheard: unheard.size };
+}
+
+/**
+ * Tags of what counts of a removed peer's entries from now on: what anybody promised to take, this peer included, and an earlier taker has
+ * not declared void. `depthOf`: of a takeover among them.
+ */
+export function accountOf(
+  heard: Iterable<{ readonly entry: RingEntry; readonly tag: string }>,
+  promises: Iterable<Promised>,
+  earlier: Closing | undefined,
+  depthOf: (entry: RingEntry) => number | undefined,
+): ReadonlySet<string> {
+  const promised = [...promises];
+  const standing = new Set<string>();
+  for (const { entry, tag } of heard) {
+    const relied = promised.some(({ known }) => known.has(tag));
+    if (relied && stands(entry, tag, earlier, undefined, depthOf(entry))) standing.add(tag);
+  }
+  return standing;
+}
+
+/** After a restart a taker may have to hear again what it has found to stand. Without a closing it is the heir, which forgets nothing. */
+export function mayTake(closing: Closing | undefined, seen: ReadonlySet<string>): boolean {
+  return closing === undefined || [...closing.standing].every((tag) => seen.has(tag));
+}
+
+export function isComplete({ missing, unheard }: Collect): boolean {
+  return missing.length === 0 && unheard === 0;
+}

@@ -1,0 +1,157 @@
+import { concat, fromHex, toHex, utf8 } from '../../core/bytes.ts';
+import type { Crypto } from '../../core/crypto.ts';
+import type { PeerId } from '../../core/ids.ts';
+import { changeText, type RingChange } from '../../core/ring-entry.ts';
+import { type Closing, NEEDS_PROMISES, type Promised } from '../../core/takeover.ts';
+import type { Membership } from '../membership.ts';
+import { KEY, type RecordEntry, type Records } from '../records.ts';
+
+/** What peers have promised about the entries of removed peers, and what counts of those: as the records say. */
+export interface Closings {
+  closingOf(peer: PeerId): Closing | undefined;
+  /** The closing that `by` has written; also where a deeper one counts. */
+  closingBy(peer: PeerId, by: PeerId): Closing | undefined;
+  promisesAbout(peer: PeerId): ReadonlyMap<PeerId, Promised>;
+  /** What this peer has promised, from the moment it began to write it down. */
+  ownPromise(peer: PeerId): Promised | undefined;
+  /** On disk when it resolves. From the call on this peer keeps it. */
+  promise(peer: PeerId, promised: Promised): Promise<void>;
+  /** The records that make a closing; for who takes over, to be written together with the entries. */
+  closingRecords(peer: PeerId, closing: Closing): ReadonlyMap<string, unknown>;
+  tagOf(entry: RingChange): string;
+  tagOfPeer(peer: PeerId): string;
+  /** Called when something of this may have changed. Returns the way to stop. */
+  watch(handler: () => void): () => void;
+}
+
+interface ClosingsParts {
+  readonly self: PeerId;
+  readonly records: Records;
+  readonly membership: Pick<Membership, 'depthOf'>;
+  readonly crypto: Crypto;
+}
+
+/** Half of 128 bits are enough: whom it serves to find two entries with one tag could as well sign both. */
+const TAG_BYTES = 8;
+/** A record holds 64 KiB. */
+const TAGS_IN_PART = 7_000;
+const MAX_PARTS = 64;
+
+interface Tags {
+  /** What comes before the second list. */
+  readonly count: number;
+  readonly depth: number;
+  readonly tags: readonly string[];
+}
+
+export function createClosings({ self, records, membership, crypto }: ClosingsParts): Closings {
+  const own = new Map<PeerId, Promised>();
+  const handlers = new Set<() => void>();
+  /** Decoded once for each change of the records. */
+  const decoded = new Map<string, Tags | undefined>();
+
+  function tags(kind: string, author: PeerId, peer: PeerId): Tags | undefined {
+    const name = `${kind} ${author} ${peer}`;
+    if (!decoded.has(name))
+      decoded.set(
+        name,
+        readTags((key) => records.get(author, key), kind + peer),
+      );
+    return decoded.get(name);
+  }
+
+  function changed({ author, key }: RecordEntry): void {
+    const [kind, peer] = key.split('/');
+    decoded.delete(`${kind}/ ${author} ${peer}`);
+    for (const handler of [...handlers]) handler();
+  }
+
+  function authorsAbout(kind: string, peer: PeerId): readonly PeerId[] {
+    const first = `${kind}${peer}/0`;
+    return [...records.entries(first)].filter(({ key }) => key === first).map(({ author }) => author);
+  }
+
+  function closingBy(peer: PeerId, by: PeerId): Closing | undefined {
+    const written = tags(KEY.closed, by, peer);
+    const depth = membership.depthOf(peer, by);
+    if (written === undefined || depth !== written.depth || depth < NEEDS_PROMISES) return undefined;
+    return { depth, standing: new Set(written.tags) };
+  }
+
+  function toPromised(written: Tags | undefined): Promised | undefined {
+    if (written === undefined) return undefined;
+    const { count, tags: all } = written;
+    return { known: new Set(all.slice(0, count)), issued: new Set(all.slice(count)) };
+  }
+
+  records.watch(KEY.fence, changed);
+  records.watch(KEY.closed, changed);
+
+  return {
+    closingBy,
+    closingOf(peer) {
+      let deepest: Closing | undefined;
+      for (const author of authorsAbout(KEY.closed, peer)) {
+        const closing = closingBy(peer, author);
+        if (closing !== undefined && closing.depth > (deepest?.depth ?? 0)) deepest = closing;
+      }
+      return deepest;
+    },
+    promisesAbout(peer) {
+      const promises = new Map<PeerId, Promised>();
+      for (const author of authorsAbout(KEY.fence, peer)) {
+        const promised = toPromised(tags(KEY.fence, author, peer));
+        if (promised !== undefined) promises.set(author, promised);
+      }
+      return promises;
+    },
+    ownPromise: (peer) => own.get(peer) ?? toPromised(tags(KEY.fence, self, peer)),
+    async promise(peer, promised) {
+      own.set(peer, promised);
+      for (const handler of [...handlers]) handler();
+      const { known, issued } = promised;
+      const written = { count: known.size, depth: 0, tags: [...known, ...issued] };
+      await records.putAll(writeTags(KEY.fence + peer, written));
+    },
+    closingRecords: (peer, { depth, standing }) =>
+      writeTags(KEY.closed + peer, { count: standing.size, depth, tags: [...standing] }),
+    tagOf: (entry) => toHex(crypto.hash(utf8(changeText(entry))).slice(0, TAG_BYTES)),
+    tagOfPeer: (peer) => toHex(crypto.hash(utf8(peer)).slice(0, TAG_BYTES)),
+    watch(handler) {
+      handlers.add(handler);
+      return () => handlers.delete(handler);
+    },
+  };
+}
+
+function writeTags(name: string, { count, depth, tags }: Tags): ReadonlyMap<string, unknown> {
+  const parts = Math.max(1, Math.ceil(tags.length / TAGS_IN_PART));
+  if (parts > MAX_PARTS) throw new RangeError(`${tags.length} entries of one removed peer are too many`);
+  const records = new Map<string, unknown>();
+  for (let part = 0; part < parts; part += 1) {
+    const some = tags.slice(part * TAGS_IN_PART, (part + 1) * TAGS_IN_PART);
+    const bytes = concat(...some.map((tag) => fromHex(tag) as Uint8Array));
+    records.set(`${name}/${part}`, { parts, count, depth, tags: bytes });
+  }
+  return records;
+}
+
+/** Undefined for what is malformed or not there in full. */
+function readTags(read: (key: string) => unknown, name: string): Tags | undefined {
+  const all: string[] = [];
+  let first: { readonly parts: number; readonly count: number; readonly depth: number } | undefined;
+  for (let part = 0; part < (first?.parts ?? 1); part += 1) {
+    const value = read(`${name}/${part}`);
+    if (typeof value !== 'object' || value === null) return undefined;
+    const { parts, count, depth, tags } = value as Record<string, unknown>;
+    if (!isCount(parts, MAX_PARTS) || parts === 0 || !isCount(count) || !isCount(depth)) return undefined;
+    if (!(tags instanceof Uint8Array) || tags.length % TAG_BYTES !== 0) return undefined;
+    first ??= { parts, count, depth };
+    for (let at = 0; at < tags.length; at += TAG_BYTES) all.push(toHex(tags.subarray(at, at + TAG_BYTES)));
+  }
+  return first && { count: first.count, depth: first.depth, tags: all };
+}
+
+function isCount(value: unknown, most = Number.MAX_SAFE_INTEGER): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= most;
+}

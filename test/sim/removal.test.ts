@@ -1,0 +1,202 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { isTakeover } from '../../src/core/ring-entry.ts';
+import type { Mesh } from '../../src/mesh/mesh.ts';
+import { KEY } from '../../src/mesh/records.ts';
+import { createMeshWorld, type MeshWorld, type SimHost } from './mesh-world.ts';
+
+const mesh = (host: SimHost): Mesh => host.mesh as Mesh;
+const ownedBy = (viewer: SimHost, owner: SimHost) =>
+  mesh(viewer)
+    .space.ring()
+    .filter(({ owner: peer }) => peer === owner.peer)
+    .reduce((sum, { start, last }) => sum + last - start + 1, 0);
+const names = (hosts: readonly SimHost[]) => hosts.map(({ peer }) => peer).sort();
+
+/** h0 makes the mesh, h1 joins it, everybody else through the host that is told. */
+async function createMesh(seed: string, ...through: readonly number[]) {
+  const world = createMeshWorld({ seed });
+  const hosts = [world.addHost()];
+  await world.settled((hosts[0] as SimHost).found());
+  for (const by of through) await admit(world, hosts, by);
+  await world.until(
+    () => hosts.every((host) => mesh(host).membership.members().length === hosts.length),
+    20_000,
+  );
+  return { world, hosts };
+}
+
+async function admit(world: MeshWorld, hosts: SimHost[], by: number): Promise<SimHost> {
+  const host = world.addHost();
+  const token = await world.settled((hosts[by] as SimHost).invite());
+  await world.settled(host.join(token));
+  hosts.push(host);
+  return host;
+}
+
+const agreed = (hosts: readonly SimHost[], removed: SimHost) =>
+  hosts.every((host) => mesh(host).membership.isRemoved(removed.peer) && ownedBy(host, removed) === 0);
+
+test('a host that is lost for good is removed from any other, and its addresses are given out again', async () => {
+  const { world, hosts } = await createMesh('lost', 0, 0, 1);
+  const [a, b, c, d] = hosts as [SimHost, SimHost, SimHost, SimHost];
+  const before = ownedBy(a, c);
+  const epoch = mesh(a).membership.epochs()[0]?.number;
+  assert.ok(before > 0);
+  c.crash();
+  const { by } = await world.settled(mesh(d).removal.remove(c.peer));
+  await world.until(() => agreed([a, b, d], c), 10_000);
+  const heir = hosts.find(({ peer }) => peer === by) as SimHost;
+  const takeovers = [...mesh(b).records.entries(KEY.ring)].filter(({ value }) => isTakeover(value as never));
+  assert.deepEqual([...new Set(takeovers.map(({ author }) => author))], [heir.peer], 'one heir took them');
+  for (const host of [a, b, d]) assert.deepEqual(mesh(host).membership.members(), names([a, b, d]));
+  await world.until(
+    () => [a, b, d].every((host) => mesh(host).membership.epochs()[0]?.number === (epoch ?? 0) + 1),
+    10_000,
+  );
+  const [secret] = mesh(a).membership.epochs();
+  for (const host of [b, d]) assert.deepEqual(mesh(host).membership.epochs()[0], secret);
+
+  const e = await admit(world, hosts, 3);
+  await world.until(() => mesh(e).membership.members().length === 4, 20_000);
+  assert.deepEqual(mesh(e).membership.epochs()[0], secret, 'who joins later has the new secret');
+});
+
+test('a removed host that comes back is told, and reaches nobody', async () => {
+  const { world, hosts } = await createMesh('back', 0, 0, 1);
+  const [a, b, c, d] = hosts as [SimHost, SimHost, SimHost, SimHost];
+  await world.settled(c.allocate('web'));
+  c.crash();
+  await world.settled(mesh(a).removal.remove(c.peer));
+  await world.until(() => agreed([a, b, d], c), 10_000);
+  await world.settled(c.boot());
+  await world.until(() => mesh(c).membership.isRemoved(c.peer), 30_000);
+  await world.until(() => mesh(c).links.neighbours().length === 0, 5_000);
+  assert.deepEqual(mesh(c).membership.members(), []);
+  assert.equal(mesh(c).forwarding.slotOf(a.peer), undefined);
+  assert.equal(mesh(c).space.allocations().length, 1, 'its containers keep what they have, for themselves');
+  await assert.rejects(world.settled(c.allocate('more')), { code: 'removed' });
+  for (const host of [a, b, d]) {
+    assert.equal(mesh(host).links.neighbour(c.peer), undefined);
+    const epochs = mesh(c)
+      .membership.epochs()
+      .map(({ number }) => number);
+    assert.ok(
+      !epochs.includes(mesh(host).membership.epochs()[0]?.number as number),
+      'and not the new secret',
+    );
+  }
+  await world.settled(c.stop());
+  await world.settled(c.boot());
+  assert.ok(mesh(c).membership.isRemoved(c.peer), 'it knows after a restart');
+});
+
+test('a host that is up and removed loses its links and keys on every other within seconds', async () => {
+  const { world, hosts } = await createMesh('live', 0, 0, 1);
+  const [a, b, c, d] = hosts as [SimHost, SimHost, SimHost, SimHost];
+  await world.until(
+    () => [a, b, d].every((host) => mesh(host).sessions.status(c.peer)?.state === 'established'),
+    20_000,
+  );
+  await world.settled(mesh(b).removal.remove(c.peer));
+  await world.until(() => agreed([a, b, d], c) && mesh(c).membership.isRemoved(c.peer), 5_000);
+  await world.until(() => mesh(c).links.neighbours().length === 0, 5_000);
+  for (const host of [a, b, d]) {
+    assert.equal(mesh(host).forwarding.slotOf(c.peer), undefined);
+    assert.equal(mesh(host).sessions.status(c.peer), undefined);
+  }
+});
+
+test('the heir of a removed heir takes over once every member has promised', async () => {
+  const { world, hosts } = await createMesh('chain', 0, 1, 2, 0);
+  const [a, b] = hosts as [SimHost, SimHost];
+  const heirOf = (host: SimHost) => hosts.find(({ peer }) => peer === mesh(a).membership.heirOf(host.peer));
+  const target = hosts.find((host) => {
+    const heir = heirOf(host);
+    return host !== a && host !== b && heir !== a && heir !== b;
+  });
+  const lost = target ?? (hosts.at(-1) as SimHost);
+  const heir = heirOf(lost) as SimHost;
+  const others = hosts.filter((host) => host !== lost && host !== heir);
+  const silent = others.at(-1) as SimHost;
+  const asks = others[0] as SimHost;
+  lost.crash();
+  heir.crash();
+  silent.crash();
+  await world.settled(mesh(asks).removal.remove(heir.peer));
+  await world.until(
+    () =>
+      others.filter((host) => host !== silent).every((host) => mesh(host).membership.isRemoved(heir.peer)),
+    10_000,
+  );
+  const { by, waiting } = await world.settled(mesh(asks).removal.remove(lost.peer));
+  const taker = hosts.find(({ peer }) => peer === by) as SimHost;
+  assert.ok(waiting.includes(silent.peer), 'it waits for who has not promised');
+  await world.clock.advance(5_000);
+  assert.ok(ownedBy(taker, lost) > 0, 'and nothing is taken before');
+  assert.deepEqual(mesh(taker).space.inheritance.waiting()[0]?.missing, [silent.peer]);
+  await world.settled(silent.boot());
+  await world.until(() => agreed(others, lost) && agreed(others, heir), 60_000);
+  assert.deepEqual(mesh(taker).space.inheritance.waiting(), []);
+});
+
+test('heirs of each other that are both lost are recovered from with the root key', async () => {
+  const { world, hosts } = await createMesh('cycle', 0, 0, 1);
+  const [a, b, c, d] = hosts as [SimHost, SimHost, SimHost, SimHost];
+  const root = (await rootOf(a)) as Uint8Array;
+  a.crash();
+  b.crash();
+  await assert.rejects(world.settled(mesh(c).removal.remove(a.peer)), { code: 'heir-unreachable' });
+  await assert.rejects(world.settled(mesh(c).removal.recover(a.peer, new Uint8Array(32), false)), {
+    code: 'wrong-root',
+  });
+  await world.settled(mesh(c).removal.recover(a.peer, root, false));
+  assert.equal(mesh(c).membership.witnessOf(b.peer), c.peer, 'who succeeds one succeeds the other');
+  await world.until(() => mesh(d).membership.isRemoved(a.peer), 10_000);
+  await world.settled(mesh(d).removal.remove(b.peer));
+  await world.until(() => agreed([c, d], a) && agreed([c, d], b), 30_000);
+  const e = await admit(world, hosts, 2);
+  await world.until(() => mesh(e).membership.members().length === 3, 20_000);
+});
+
+async function rootOf(host: SimHost): Promise<Uint8Array | null | undefined> {
+  return mesh(host).membership.rootSeed();
+}
+
+test('nothing is taken from a host that is only silent', async () => {
+  const { world, hosts } = await createMesh('silent', 0, 0);
+  const [a, b, c] = hosts as [SimHost, SimHost, SimHost];
+  const owned = ownedBy(a, c);
+  c.crash();
+  await world.clock.advance(600_000);
+  assert.equal(ownedBy(a, c), owned);
+  assert.equal(ownedBy(b, c), owned);
+});
+
+test('two halves that removed somebody each agree on one epoch that neither of the removed knows', async () => {
+  const { world, hosts } = await createMesh('halves', 0, 0, 1, 0, 1);
+  const heirOf = (host: SimHost) => mesh(hosts[0] as SimHost).membership.heirOf(host.peer);
+  const [a, b] = hosts as [SimHost, SimHost];
+  const ofA = hosts.find((host) => host !== b && heirOf(host) === a.peer) as SimHost;
+  const ofB = hosts.find((host) => host !== a && heirOf(host) === b.peer) as SimHost | undefined;
+  assert.ok(ofB, 'somebody has the second host for its heir');
+  const rest = hosts.filter((host) => ![a, b, ofA, ofB].includes(host));
+  world.partition([a, ofB, ...rest.slice(0, 1)], [b, ofA, ...rest.slice(1)]);
+  await world.clock.advance(10_000);
+  await world.settled(mesh(a).removal.remove(ofA.peer));
+  await world.settled(mesh(b).removal.remove(ofB.peer));
+  await world.clock.advance(5_000);
+  world.heal();
+  const left = [a, b, ...rest];
+  await world.until(() => agreed(left, ofA) && agreed(left, ofB), 60_000);
+  const current = (host: SimHost) => mesh(host).membership.epochs()[0];
+  await world.until(
+    () =>
+      left.every(
+        (host) =>
+          current(host)?.rotation?.excluded.length === 2 && current(host)?.number === current(a)?.number,
+      ),
+    60_000,
+  );
+  for (const host of left) assert.deepEqual(current(host), current(a));
+});
