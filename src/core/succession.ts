@@ -68,3 +68,12 @@ export function successorOf(peer: PeerId, lineage: Lineage): Successor | undefin
 export function depthOf(peer: PeerId, by: PeerId, lineage: Lineage): number | undefined {
   return lineOf(peer, lineage).find((successor) => successor.peer === by)?.depth;
 }
+
+/** The same questions, asked of one lineage. */
+export function successionOf(lineage: Lineage) {
+  return {
+    witnessOf: (peer: PeerId) => successorOf(peer, lineage)?.peer,
+    takerOf: (peer: PeerId) => takerOf(peer, lineage),
+    depthOf: (peer: PeerId, by: PeerId) => depthOf(peer, by, lineage),
+  };
+}

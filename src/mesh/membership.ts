@@ -13,8 +13,8 @@ import {
 } from '../core/certificate.ts';
 import type { Crypto, Identity } from '../core/crypto.ts';
 import type { MeshId, PeerId } from '../core/ids.ts';
-import { createRoster, type Roster } from '../core/roster.ts';
-import { depthOf, type Successor, successorOf, takerOf } from '../core/succession.ts';
+import { createRoster } from '../core/roster.ts';
+import { type Successor, successionOf, successorOf } from '../core/succession.ts';
 import type { Log } from '../ports/log.ts';
 import type { Admission, Door, Refusal } from '../ports/transport.ts';
 import { acceptEpochDoor, epochDoor, withEpoch } from './epochs.ts';
@@ -233,6 +233,8 @@ export function createMembership({ crypto, identity, state, records, log }: Memb
     members: () => (isRemoved() ? [] : roster.members()),
     isMember: (peer) => !isRemoved() && roster.isMember(peer),
     isRemoved: roster.isRemoved,
+    removed: roster.removed,
+    heirOf: roster.heirOf,
     ...successionOf(roster),
     proofOf: roster.proofOf,
     hearProof(proof) {
@@ -285,16 +287,6 @@ export function createMembership({ crypto, identity, state, records, log }: Memb
     close() {
       for (const stop of stops) stop();
     },
-  };
-}
-
-function successionOf(roster: Roster) {
-  return {
-    removed: roster.removed,
-    heirOf: roster.heirOf,
-    witnessOf: (peer: PeerId) => successorOf(peer, roster)?.peer,
-    takerOf: (peer: PeerId) => takerOf(peer, roster),
-    depthOf: (peer: PeerId, by: PeerId) => depthOf(peer, by, roster),
   };
 }
 

@@ -16,6 +16,8 @@ import {
   stands,
 } from '../../src/core/takeover.ts';
 import type { System } from './explore.ts';
+import type { Limits, Rules } from './rules.ts';
+import { createTable, type Numbers, newestOf, sorted, union, unionless } from './tables.ts';
 
 /**
  * Donations and removals among a few peers as a system of states. What a peer decides, the functions of core decide; the model only keeps
@@ -47,53 +49,10 @@ interface Peer extends Disk {
   readonly usable: readonly Block[];
 }
 
-/** Indices into a table of the run, ascending. */
-type Numbers = readonly number[];
-
 export interface State {
   readonly peers: readonly Peer[];
   /** Donations that some witness has signed: the answers on their way. */
   readonly signed: Numbers;
-}
-
-/** Rules that a test can break, to see that the model would notice. */
-export interface Rules {
-  readonly witnessBeforeUse: boolean;
-  readonly witnessRemembers: boolean;
-  readonly witnessRefusesFenced: boolean;
-  readonly onlyHeirRemoves: boolean;
-  readonly everybodyPromises: boolean;
-  readonly takerHearsAll: boolean;
-  readonly lateGrantsRefused: boolean;
-  readonly promisesAreKept: boolean;
-  readonly epochByDepth: boolean;
-  readonly ownerOnly: boolean;
-}
-
-export const REAL_RULES: Rules = {
-  witnessBeforeUse: true,
-  witnessRemembers: true,
-  witnessRefusesFenced: true,
-  onlyHeirRemoves: true,
-  everybodyPromises: true,
-  takerHearsAll: true,
-  lateGrantsRefused: true,
-  promisesAreKept: true,
-  epochByDepth: true,
-  ownerOnly: true,
-};
-
-export interface Limits {
-  readonly peers: number;
-  readonly addresses: number;
-  readonly donations: number;
-  readonly removals: number;
-  readonly crashes: boolean;
-  /** Who owns everything at the start, and everybody knows; absent: A, which made the mesh. */
-  readonly owner?: string;
-  /** Donors and receivers of donations, where not everybody is to be one: fewer states of the same kind. */
-  readonly donors?: string;
-  readonly receivers?: string;
 }
 
 const NAMES = 'ABCDEF';
@@ -368,11 +327,12 @@ export function removals(rules: Rules, limits: Limits): System<State> {
 
   function* bury(state: State, peer: Peer, p: number): Generator<readonly [string, State]> {
     const self = everybody[p] as PeerId;
+    if (limits.removers?.includes(self) === false) return;
     const done = new Set(
       graves.all(union(...state.peers.map(({ buried }) => buried))).map((grave) => grave.peer),
     );
     for (const target of everybody) {
-      if (target === self || peer.removed.has(target)) continue;
+      if (target === self || peer.removed.has(target) || limits.victims?.includes(target) === false) continue;
       if (done.size >= limits.removals && !done.has(target)) continue;
       const mine = successorOf(target, lineageOf(peer.removed))?.peer === self;
       if (rules.onlyHeirRemoves && !mine) continue;
@@ -516,53 +476,3 @@ function nameOf(disk: Disk, p: number): string {
 }
 
 const NO_SIGNATURE = new Uint8Array(64);
-
-/** For each address the newest entry, whoever wrote it. */
-function newestOf(
-  sources: readonly RingSource[],
-  range: { start: number; last: number },
-): readonly Segment[] {
-  const segments: Segment[] = [];
-  for (let at = range.start; at <= range.last; at += 1) {
-    const here = sources.map(({ entry }) => entry).filter(({ start, last }) => start <= at && at <= last);
-    const newest = here.sort((a, b) => b.epoch - a.epoch || b.version - a.version)[0];
-    if (newest === undefined) continue;
-    const { epoch, version, donor } = newest;
-    segments.push({ start: at, last: at, epoch, version, donor, entry: newest });
-  }
-  return segments;
-}
-
-/** Each thing once, by number. */
-function createTable<T>(nameOf: (item: T) => string) {
-  const items: T[] = [];
-  const numbers = new Map<string, number>();
-  return {
-    number(item: T): number {
-      const name = nameOf(item);
-      const known = numbers.get(name);
-      if (known !== undefined) return known;
-      numbers.set(name, items.push(item) - 1);
-      return items.length - 1;
-    },
-    get: (number: number) => items[number] as T,
-    all: (list: Numbers) => list.map((number) => items[number] as T),
-  };
-}
-
-function sorted(list: Numbers): Numbers {
-  return [...new Set(list)].sort((a, b) => a - b);
-}
-
-function union(...lists: readonly Numbers[]): Numbers {
-  if (lists.length === 2 && lists[1]?.length === 0) return lists[0] as Numbers;
-  return sorted(lists.flat());
-}
-
-/** `known` with `more`, but for what is in `own`. */
-function unionless(known: Numbers, more: Numbers, own: Numbers): Numbers {
-  return union(
-    known,
-    more.filter((number) => !own.includes(number)),
-  );
-}

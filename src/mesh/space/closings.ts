@@ -20,8 +20,8 @@ export interface Closings {
   closingRecords(peer: PeerId, closing: Closing): ReadonlyMap<string, unknown>;
   tagOf(entry: RingChange): string;
   tagOfPeer(peer: PeerId): string;
-  /** Called when something of this may have changed. Returns the way to stop. */
-  watch(handler: () => void): () => void;
+  /** Called when others have promised, or when what stands here may have changed. Returns the way to stop. */
+  watch(handler: (change: 'promises' | 'standing') => void): () => void;
 }
 
 interface ClosingsParts {
@@ -46,7 +46,7 @@ interface Tags {
 
 export function createClosings({ self, records, membership, crypto }: ClosingsParts): Closings {
   const own = new Map<PeerId, Promised>();
-  const handlers = new Set<() => void>();
+  const handlers = new Set<(change: 'promises' | 'standing') => void>();
   /** Decoded once for each change of the records. */
   const decoded = new Map<string, Tags | undefined>();
 
@@ -63,7 +63,8 @@ export function createClosings({ self, records, membership, crypto }: ClosingsPa
   function changed({ author, key }: RecordEntry): void {
     const [kind, peer] = key.split('/');
     decoded.delete(`${kind}/ ${author} ${peer}`);
-    for (const handler of [...handlers]) handler();
+    const change = kind === 'fence' && author !== self ? 'promises' : 'standing';
+    for (const handler of [...handlers]) handler(change);
   }
 
   function authorsAbout(kind: string, peer: PeerId): readonly PeerId[] {
@@ -108,7 +109,7 @@ export function createClosings({ self, records, membership, crypto }: ClosingsPa
     ownPromise: (peer) => own.get(peer) ?? toPromised(tags(KEY.fence, self, peer)),
     async promise(peer, promised) {
       own.set(peer, promised);
-      for (const handler of [...handlers]) handler();
+      for (const handler of [...handlers]) handler('standing');
       const { known, issued } = promised;
       const written = { count: known.size, depth: 0, tags: [...known, ...issued] };
       await records.putAll(writeTags(KEY.fence + peer, written));

@@ -20,10 +20,10 @@ import {
   ringKey,
   writerOf,
 } from '../../core/ring-entry.ts';
-import { NEEDS_PROMISES, stands } from '../../core/takeover.ts';
 import type { Membership } from '../membership.ts';
 import { KEY, type RecordEntry, type Records } from '../records.ts';
 import type { RingSegment } from '../space.ts';
+import { createBelief } from './belief.ts';
 import type { Closings } from './closings.ts';
 import type { Holds } from './holds.ts';
 import type { SpaceState } from './state.ts';
@@ -93,6 +93,7 @@ interface LedgerParts {
 export function createLedger(parts: LedgerParts): Ledger {
   const { self, range, records, membership, crypto, state, holds, closings } = parts;
   const book = createRingBook({ range, creator: membership.creator });
+  const { isWriter, standsIn, takeover, counts } = createBelief(parts);
   const watchers = new Set<() => void>();
   /** Unusable records, by author and key. */
   const unusable = new Map<string, Quarantined>();
@@ -130,47 +131,13 @@ export function createLedger(parts: LedgerParts): Ledger {
     }
   }
 
-  /** What somebody else wrote may also be published by those whom it concerns, when its writer is not there to do it. */
-  function isWriter(entry: RingEntry, author: PeerId): boolean {
-    if (writerOf(entry) === author) return true;
-    const concerned = entry.owner === author || entry.witness === author;
-    return concerned && isDonorsWord(crypto, membership.mesh, entry);
-  }
-
-  const standsIn = (donor: PeerId, witness: PeerId) => membership.depthOf(donor, witness) !== undefined;
-
-  /** Undefined while it is not known that the owner may take over; far down the line it may once it has closed the account. */
-  function takeover(entry: RingEntry): RingSource | undefined {
-    const { donor, owner } = entry;
-    const depth = membership.isRemoved(donor) ? membership.depthOf(donor, owner) : undefined;
-    if (depth === undefined) return undefined;
-    if (depth >= NEEDS_PROMISES && closings.closingBy(donor, owner) === undefined) return undefined;
-    return { entry, trusted: false, depth };
-  }
-
-  function counts({ entry, depth }: RingSource): boolean {
-    const { donor } = entry;
-    // A promise binds also while, after a restart, the removal itself is not known again.
-    const own = closings.ownPromise(donor);
-    if (own === undefined && !membership.isRemoved(donor)) return true;
-    const closing = closings.closingOf(donor);
-    if (closing === undefined && own === undefined) return true;
-    return stands(
-      entry,
-      closings.tagOf(entry),
-      closing,
-      own,
-      depth ?? membership.depthOf(donor, entry.owner),
-    );
-  }
-
   function add(sources: readonly RingSource[]): void {
     for (const source of sources) all.set(nameOf(source), source);
     show(() => book.add(sources.filter(counts)));
   }
 
-  /** What counts of a removed peer's entries may have changed. */
-  function weighAgain(): void {
+  function weighAgain(change: 'promises' | 'standing'): void {
+    if (change === 'promises') return;
     judgeAgain();
     show(() => book.reset([...all.values()].filter(counts)));
   }

@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createSeededRandom } from '../../src/ports/memory/random.ts';
+import { explore, walk } from './explore.ts';
+import { removals } from './removals.ts';
+import { type Limits, REAL_RULES, type Rules } from './rules.ts';
+
+/** What is searched in full here; `npm run model -- --full` searches more. */
+const SEARCHES: readonly (readonly [string, Limits])[] = [
+  [
+    'three peers that donate, are removed and crash',
+    { peers: 3, addresses: 1, donations: 2, removals: 1, crashes: true },
+  ],
+  [
+    'three peers that donate parts of a range, are removed and crash',
+    { peers: 3, addresses: 2, donations: 2, removals: 1, crashes: true, donors: 'AB' },
+  ],
+  [
+    'four peers of which a donor and its heir are removed while they live',
+    {
+      peers: 4,
+      addresses: 1,
+      donations: 1,
+      removals: 2,
+      crashes: false,
+      owner: 'D',
+      receivers: 'A',
+      removers: 'B',
+      victims: 'CD',
+    },
+  ],
+];
+
+for (const [name, limits] of SEARCHES) {
+  test(`${name} never share an address`, (t) => {
+    const { states, complete, violation } = explore(removals(REAL_RULES, limits), 500_000);
+    t.diagnostic(`${states} states`);
+    assert.equal(violation, undefined, violation?.trace.join('\n'));
+    assert.ok(complete, 'the search did not reach every state');
+  });
+}
+
+test('five peers that do all this at random never share an address', (t) => {
+  const system = removals(REAL_RULES, { peers: 5, addresses: 2, donations: 8, removals: 3, crashes: true });
+  let steps = 0;
+  for (let seed = 0; seed < 60; seed += 1) {
+    const random = createSeededRandom(`removals ${seed}`);
+    const walked = walk(system, 120, () => random.fraction());
+    assert.equal(walked.violation, undefined, `seed ${seed}\n${walked.violation?.trace.join('\n')}`);
+    steps += walked.steps;
+  }
+  t.diagnostic(`${steps} steps`);
+});
+
+const SMALL: Limits = { peers: 3, addresses: 1, donations: 2, removals: 1, crashes: true };
+const CHAIN: Limits = {
+  peers: 4,
+  addresses: 1,
+  donations: 1,
+  removals: 2,
+  crashes: false,
+  owner: 'D',
+  receivers: 'A',
+};
+
+/** What happens when a rule is left out. Each must be found, or the search is worth nothing. */
+const MUTATIONS: readonly (readonly [string, Partial<Rules>, Limits])[] = [
+  ['uses a donation that no witness has stored', { witnessBeforeUse: false }, SMALL],
+  ['forgets as a witness what it has signed', { witnessRemembers: false }, SMALL],
+  ['removes others without being their heir', { onlyHeirRemoves: false }, SMALL],
+  ['changes what it does not own', { ownerOnly: false }, SMALL],
+  ['takes over down the line without the promises of all', { everybodyPromises: false }, CHAIN],
+  ['takes late grants of a donor that is taken over', { lateGrantsRefused: false }, CHAIN],
+  ['closes an account before it has heard all that was promised', { takerHearsAll: false }, CHAIN],
+];
+
+for (const [name, mutation, limits] of MUTATIONS) {
+  test(`the search finds what happens when a peer ${name}`, (t) => {
+    const { states, violation } = explore(removals({ ...REAL_RULES, ...mutation }, limits), 500_000);
+    assert.ok(violation);
+    t.diagnostic(`${states} states, ${violation.fault}: ${violation.trace.join('; ')}`);
+  });
+}

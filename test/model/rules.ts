@@ -1,0 +1,42 @@
+/** Rules that a test can break, to see that the model would notice. */
+export interface Rules {
+  readonly witnessBeforeUse: boolean;
+  readonly witnessRemembers: boolean;
+  readonly witnessRefusesFenced: boolean;
+  readonly onlyHeirRemoves: boolean;
+  readonly everybodyPromises: boolean;
+  readonly takerHearsAll: boolean;
+  readonly lateGrantsRefused: boolean;
+  readonly promisesAreKept: boolean;
+  readonly epochByDepth: boolean;
+  readonly ownerOnly: boolean;
+}
+
+export const REAL_RULES: Rules = {
+  witnessBeforeUse: true,
+  witnessRemembers: true,
+  witnessRefusesFenced: true,
+  onlyHeirRemoves: true,
+  everybodyPromises: true,
+  takerHearsAll: true,
+  lateGrantsRefused: true,
+  promisesAreKept: true,
+  epochByDepth: true,
+  ownerOnly: true,
+};
+
+export interface Limits {
+  readonly peers: number;
+  readonly addresses: number;
+  readonly donations: number;
+  readonly removals: number;
+  readonly crashes: boolean;
+  /** Who owns everything at the start, and everybody knows; absent: A, which made the mesh. */
+  readonly owner?: string;
+  /** Donors and receivers of donations, where not everybody is to be one: fewer states of the same kind. */
+  readonly donors?: string;
+  readonly receivers?: string;
+  /** Who removes others, and whom, alike. */
+  readonly removers?: string;
+  readonly victims?: string;
+}
