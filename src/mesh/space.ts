@@ -242,12 +242,13 @@ export function genesisRecord(parts: {
 /** Signed by its donor and by a witness. That the witness is the donor's heir is checked where the membership of the donor is known. */
 function isGrantFor(entry: RingEntry, { self, range, membership, crypto }: SpaceParts): boolean {
   const heir = membership.heirOf(entry.donor) ?? entry.witness;
+  const standsIn = (donor: PeerId, witness: PeerId) => membership.depthOf(donor, witness) !== undefined;
   return (
     entry.owner === self &&
     entry.donor !== self &&
     includes(range, entry.start) &&
     includes(range, entry.last) &&
     isDonorsWord(crypto, membership.mesh, entry) &&
-    witnessFault(crypto, membership.mesh, entry, () => heir) === undefined
+    witnessFault(crypto, membership.mesh, entry, () => heir, standsIn) === undefined
   );
 }
