@@ -17,6 +17,7 @@ import { createVirtualClock, type VirtualClock } from '../../src/ports/memory/cl
 import { createMemoryCrypto } from '../../src/ports/memory/crypto.ts';
 import { createSeededRandom, type SeededRandom } from '../../src/ports/memory/random.ts';
 import { createMemoryNetwork, type MemoryNetwork } from '../../src/ports/memory/transport.ts';
+import { noRemovals } from '../unit/support/no-removals.ts';
 import { drawGraph } from './graph.ts';
 import { withFaults } from './links.ts';
 import { typeOf } from './recorder.ts';
@@ -298,11 +299,10 @@ function membershipOf(self: PeerId, members: readonly PeerId[], set: ReadonlySet
     creator: members[0] ?? self,
     members: () => members,
     isMember: (peer) => set.has(peer),
-    isRemoved: () => false,
-    heirOf: () => undefined,
+    ...noRemovals(),
     credentials: () => null,
     admit: () => ({ ok: true }),
-    door: () => ({ name: 'epoch/0000000000000000/1', secret: new Uint8Array(32) }),
+    doors: () => [{ name: 'epoch/0000000000000000/1', secret: new Uint8Array(32) }],
     accepts: () => ({ admit: true, secret: new Uint8Array(32) }),
     watch: () => () => {},
   };
