@@ -75,9 +75,9 @@ export function createDockerDoor(parts: DoorParts): DockerDoor {
 
   async function forgetEndpoint(id: EndpointId): Promise<void> {
     await locks(id, async () => {
-      const lease = leases.of(id);
+      const lease = records.endpoints.get(id)?.lease;
       await driver.dropEndpoint(id);
-      if (lease !== undefined) await leases.release({ ...lease, endpoint: null });
+      if (lease !== undefined) await leases.release(lease);
     });
     for (const listener of [...listeners]) listener();
   }

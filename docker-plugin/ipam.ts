@@ -1,13 +1,13 @@
 import { formatIpv4, parseCidr, parseIpv4, quote } from '../src/core/address.ts';
-import type { NetworkId } from '../src/core/ids.ts';
+import type { EndpointId, NetworkId } from '../src/core/ids.ts';
 import type { JsonObject } from '../src/core/json.ts';
 import type { Locks } from '../src/core/locks.ts';
 import { includes } from '../src/core/ranges.ts';
 import { DockerError } from './errors.ts';
 import { addressOf, mapOf, textOf } from './fields.ts';
-import type { Leases } from './leases.ts';
+import type { Lease, Leases } from './leases.ts';
 import type { DoorParts, NetworkInfo } from './parts.ts';
-import type { LeaseRecord, PoolRecord, Records } from './records.ts';
+import type { PoolRecord, Records } from './records.ts';
 
 /** Docker's IpamDriver: a pool is a network of the mesh, and its id the network's. */
 export interface Ipam {
@@ -28,7 +28,7 @@ export interface IpamParts extends DoorParts {
   readonly leases: Leases;
   readonly locks: Locks;
   /** Takes an endpoint's link away and forgets it; its lease stays. */
-  readonly dropEndpoint: (id: NonNullable<ReturnType<Leases['at']>>['endpoint'] & string) => Promise<void>;
+  readonly dropEndpoint: (id: EndpointId) => Promise<void>;
 }
 
 /** How the pools of this driver are marked in CreateNetwork. */
@@ -94,7 +94,7 @@ export function createIpam(parts: IpamParts): Ipam {
       await networks.remove(id);
     }
     for (const pool of pools.all()) {
-      const idle = !pool.used && records.leases.all().every(({ network }) => network !== pool.id);
+      const idle = !pool.used && leases.all().every(({ network }) => network !== pool.id);
       if (!idle) idleSince.delete(pool.id);
       else if (!idleSince.has(pool.id)) idleSince.set(pool.id, clock.now());
       else if (clock.now() - (idleSince.get(pool.id) ?? 0) >= ABANDONED_AFTER) await endPool(pool);
@@ -137,7 +137,7 @@ export function createIpam(parts: IpamParts): Ipam {
     for (const { id, network } of records.endpoints.all()) {
       if (network === pool.id) await locks(id, () => dropEndpoint(id));
     }
-    for (const lease of records.leases.all()) if (lease.network === pool.id) await leases.release(lease);
+    for (const { id, network } of leases.all()) if (network === pool.id) await leases.release(id);
     const owned = (pool.made || pool.used) && pool.id !== 'weft';
     if (owned && networks.get(pool.id) !== undefined) {
       try {
@@ -173,7 +173,7 @@ export function createIpam(parts: IpamParts): Ipam {
   }
 
   /** The address that the container had, when it is still free. */
-  async function takeAny(network: NetworkId, container: string | undefined): Promise<LeaseRecord> {
+  async function takeAny(network: NetworkId, container: string | undefined): Promise<Lease> {
     const before = parts.suggest?.(network, container);
     if (before !== undefined && leases.at(network, before) === undefined) {
       try {
@@ -228,12 +228,11 @@ export function createIpam(parts: IpamParts): Ipam {
     const network = textOf(body, 'PoolID') as NetworkId;
     const lease = leases.at(network, addressOf(body, 'Address') ?? '');
     if (lease === undefined) return {};
-    return locks(lease.endpoint ?? lease.id, async () => {
+    return locks(leases.holder(lease) ?? lease.id, async () => {
       // Docker thinks that the container is gone. A DeleteEndpoint that failed or never came is not repeated.
-      const now = records.leases.get(lease.id);
-      if (now?.endpoint != null) await dropEndpoint(now.endpoint);
-      const left = records.leases.get(lease.id);
-      if (left !== undefined) await leases.release(left);
+      const holder = leases.holder(lease);
+      if (holder !== undefined) await dropEndpoint(holder);
+      await leases.release(lease.id);
       return {};
     });
   }

@@ -2,22 +2,30 @@ import { quote } from '../src/core/address.ts';
 import type { EndpointId, NetworkId } from '../src/core/ids.ts';
 import { DockerError } from './errors.ts';
 import type { DoorParts } from './parts.ts';
-import type { LeaseRecord, Records } from './records.ts';
+import type { Records } from './records.ts';
 
 /**
  * Addresses that Docker has asked for. At RequestAddress nobody knows yet which endpoint it will be for, so the mesh's address space
- * knows the lease by an id of its own; CreateEndpoint binds it.
+ * knows the lease by an id of its own, and is the only record of it; the endpoint's record names the lease that it has.
  */
 export interface Leases {
+  all(): readonly Lease[];
+  at(network: NetworkId, address: string): Lease | undefined;
+  get(id: EndpointId): Lease | undefined;
+  /** The endpoint that has the lease. */
+  holder(lease: Lease): EndpointId | undefined;
   /** Rejects with what the address space says, or `address-in-use`. */
-  take(network: NetworkId, wanted: string | undefined): Promise<LeaseRecord>;
-  at(network: NetworkId, address: string): LeaseRecord | undefined;
-  of(endpoint: EndpointId): LeaseRecord | undefined;
-  /** In memory at once; on disk when it resolves. */
-  bind(lease: LeaseRecord, endpoint: EndpointId | null): Promise<void>;
-  release(lease: LeaseRecord): Promise<void>;
-  /** Gives back what no endpoint was made for, and what a crash left on one side only. */
+  take(network: NetworkId, wanted: string | undefined): Promise<Lease>;
+  release(id: EndpointId): Promise<void>;
+  /** Gives back what no endpoint was made for. */
   tidy(): Promise<void>;
+}
+
+export interface Lease {
+  readonly id: EndpointId;
+  readonly network: NetworkId;
+  readonly address: string;
+  readonly prefix: number;
 }
 
 /** CreateEndpoint follows RequestAddress at once; whoever asks for an address that has waited this long for it may have it. */
@@ -28,47 +36,41 @@ const ABANDONED_AFTER = 60_000;
 const LEASE_ID = /^docker-[0-9a-f]{24}$/;
 
 export function createLeases({ space, clock, random, log }: DoorParts, records: Records): Leases {
-  const { leases, pools } = records;
-  const unboundSince = new Map<string, number>();
-  /** Between the address space's promise and ours. */
-  const underWay = new Set<string>();
+  const { endpoints, pools } = records;
+  /** Of leases without an endpoint: since when, as far as this life of the daemon knows. */
+  const idleSince = new Map<EndpointId, number>();
 
-  const idle = (lease: LeaseRecord): number => {
-    const since = unboundSince.get(lease.id) ?? clock.now();
-    unboundSince.set(lease.id, since);
+  function idle({ id }: Lease): number {
+    const since = idleSince.get(id) ?? clock.now();
+    idleSince.set(id, since);
     return clock.now() - since;
-  };
-
-  function at(network: NetworkId, address: string): LeaseRecord | undefined {
-    return leases.all().find((lease) => lease.address === address && lease.network === network);
   }
 
-  async function take(network: NetworkId, wanted: string | undefined): Promise<LeaseRecord> {
+  function all(): readonly Lease[] {
+    return space.allocations().flatMap(({ endpoint, network, address, prefix }) => {
+      return LEASE_ID.test(endpoint) ? [{ id: endpoint, network, address, prefix }] : [];
+    });
+  }
+
+  const at = (network: NetworkId, address: string) =>
+    all().find((lease) => lease.address === address && lease.network === network);
+
+  const holder = ({ id }: Lease) => endpoints.all().find(({ lease }) => lease === id)?.id;
+
+  async function take(network: NetworkId, wanted: string | undefined): Promise<Lease> {
     const there = wanted === undefined ? undefined : at(network, wanted);
     if (there !== undefined) {
-      if (there.endpoint === null && idle(there) >= TAKEN_OVER_AFTER) {
-        unboundSince.set(there.id, clock.now());
+      if (holder(there) === undefined && idle(there) >= TAKEN_OVER_AFTER) {
+        idleSince.set(there.id, clock.now());
         return there;
       }
       throw new DockerError('address-in-use', `${quote(there.address)} is in use by another container here`);
     }
     const id = newId();
-    underWay.add(id);
-    try {
-      const request = { endpoint: id, network, ...(wanted === undefined ? {} : { wanted }) };
-      const { address, prefix } = await space.allocate(request);
-      const lease: LeaseRecord = { id, network, address, prefix, endpoint: null };
-      unboundSince.set(id, clock.now());
-      try {
-        await leases.put(lease);
-      } catch (error) {
-        await release(lease).catch(() => undefined);
-        throw error;
-      }
-      return lease;
-    } finally {
-      underWay.delete(id);
-    }
+    const request = { endpoint: id, network, ...(wanted === undefined ? {} : { wanted }) };
+    const { address, prefix } = await space.allocate(request);
+    idleSince.set(id, clock.now());
+    return { id, network, address, prefix };
   }
 
   function newId(): EndpointId {
@@ -76,39 +78,24 @@ export function createLeases({ space, clock, random, log }: DoorParts, records: 
     return `docker-${hex}` as EndpointId;
   }
 
-  function bind(lease: LeaseRecord, endpoint: EndpointId | null): Promise<void> {
-    if (endpoint === null) unboundSince.set(lease.id, clock.now());
-    else unboundSince.delete(lease.id);
-    return leases.put({ ...lease, endpoint });
-  }
-
-  /** Gone here at once, so that nobody binds it meanwhile; both reach the disk in one write. */
-  async function release(lease: LeaseRecord): Promise<void> {
-    unboundSince.delete(lease.id);
-    await Promise.all([leases.remove(lease.id), space.release(lease.id)]);
+  async function release(id: EndpointId): Promise<void> {
+    idleSince.delete(id);
+    await space.release(id);
   }
 
   async function tidy(): Promise<void> {
-    const held = new Set<string>(space.allocations().map(({ endpoint }) => endpoint));
-    for (const id of held) {
-      if (LEASE_ID.test(id) && leases.get(id) === undefined && !underWay.has(id))
-        await space.release(id as EndpointId);
-    }
-    for (const lease of leases.all()) {
-      if (lease.endpoint !== null || underWay.has(lease.id)) continue;
-      const abandoned = pools.get(lease.network)?.used !== false && idle(lease) >= ABANDONED_AFTER;
-      if (!abandoned && held.has(lease.id)) continue;
+    const held = new Set(endpoints.all().map(({ lease }) => lease));
+    for (const lease of all()) {
+      if (held.has(lease.id)) {
+        idleSince.delete(lease.id);
+        continue;
+      }
+      // A pool without a Docker network on it serves another driver, whose containers are never heard of.
+      if (idle(lease) < ABANDONED_AFTER || pools.get(lease.network)?.used === false) continue;
       log.info('address given back that no container used', { address: lease.address });
-      await release(lease);
+      await release(lease.id);
     }
   }
 
-  return {
-    take,
-    at,
-    of: (endpoint) => leases.all().find((lease) => lease.endpoint === endpoint),
-    bind,
-    release,
-    tidy,
-  };
+  return { all, at, get: (id) => all().find((lease) => lease.id === id), holder, take, release, tidy };
 }

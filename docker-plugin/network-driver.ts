@@ -99,9 +99,8 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
     for (const endpoint of endpoints.all()) {
       if (endpoint.docker !== id) continue;
       await locks(endpoint.id, async () => {
-        const lease = leases.of(endpoint.id);
         await dropEndpoint(endpoint.id);
-        if (lease !== undefined) await leases.release(lease);
+        await leases.release(endpoint.lease);
       });
     }
     if (records.networks.get(id) !== undefined) await records.networks.remove(id);
@@ -128,21 +127,13 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
       if (old === undefined) {
         // Docker has the lease that it was given, unless that was taken back in between.
         const lease = leases.at(network, address) ?? (await leases.take(network, address));
-        if (lease.endpoint !== null && lease.endpoint !== id) {
+        if (leases.holder(lease) !== undefined) {
           throw new DockerError('address-in-use', `${address} is in use by another container here`);
         }
-        const { prefix } = lease;
-        const record: EndpointRecord = {
-          id,
-          docker,
-          network,
-          address,
-          prefix,
-          mac,
-          sandbox: null,
-          name: null,
-        };
-        await Promise.all([leases.bind(lease, id), endpoints.put(record)]);
+        const fresh = { mac, sandbox: null, name: null };
+        const { id: leased, prefix } = lease;
+        const record: EndpointRecord = { id, docker, network, lease: leased, address, prefix, ...fresh };
+        await endpoints.put(record);
       }
       return { Interface: mac === null ? { MacAddress: macFor(address) } : {} };
     });
@@ -170,13 +161,13 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
           `weft does not know the endpoint ${id.slice(0, 12)}: start the container again`,
         );
       }
-      const { link } = await host.offerLink({
+      const offer = {
         endpoint: id,
         address: `${record.address}/${record.prefix}`,
         mtu: Math.min(mtu ?? parts.mtu, parts.mtu),
         mac: record.mac ?? macFor(record.address),
-      });
-      await endpoints.put({ ...record, sandbox });
+      };
+      const [{ link }] = await Promise.all([host.offerLink(offer), endpoints.put({ ...record, sandbox })]);
       log.info('docker container attached', { endpoint: id, address: record.address });
       // No gateway: Docker then gives the container its own bridge as way out, and publishes ports there.
       return { InterfaceName: { SrcName: link, DstPrefix: 'eth' } };
@@ -188,7 +179,8 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
     const id = endpointOf(body);
     return locks(id, async () => {
       const record = endpoints.get(id);
-      if (record !== undefined) await endpoints.put({ ...record, sandbox: null });
+      // Not waited for: a leave that a crash loses is made up for by the DeleteEndpoint that comes next.
+      if (record !== undefined) endpoints.put({ ...record, sandbox: null }).catch(() => undefined);
       return {};
     });
   }
@@ -203,8 +195,7 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
     const record = endpoints.get(id);
     if (record === undefined) return;
     await host.unplug(id);
-    const lease = leases.of(id);
-    await Promise.all([lease === undefined ? undefined : leases.bind(lease, null), endpoints.remove(id)]);
+    await endpoints.remove(id);
     log.info('docker container detached', { endpoint: id, address: record.address });
   }
 

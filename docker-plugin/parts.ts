@@ -57,7 +57,12 @@ export interface Addresses {
   }): Promise<{ readonly address: string; readonly prefix: number }>;
   /** Fine when it has none. On disk when it resolves. */
   release(endpoint: EndpointId): Promise<void>;
-  allocations(): readonly { readonly endpoint: EndpointId; readonly address: string }[];
+  allocations(): readonly {
+    readonly endpoint: EndpointId;
+    readonly network: NetworkId;
+    readonly address: string;
+    readonly prefix: number;
+  }[];
 }
 
 export interface DoorParts {

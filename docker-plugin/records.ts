@@ -10,8 +10,6 @@ export interface Records {
   readonly networks: Table<NetworkRecord>;
   /** By the network's id, which is Docker's PoolID. */
   readonly pools: Table<PoolRecord>;
-  /** By the lease's id in the mesh's address space. */
-  readonly leases: Table<LeaseRecord>;
   /** By Docker's endpoint id. */
   readonly endpoints: Table<EndpointRecord>;
 }
@@ -35,20 +33,13 @@ export interface PoolRecord {
   readonly used: boolean;
 }
 
-export interface LeaseRecord {
-  readonly id: EndpointId;
-  readonly network: NetworkId;
-  readonly address: string;
-  readonly prefix: number;
-  /** Null before CreateEndpoint and after DeleteEndpoint. */
-  readonly endpoint: EndpointId | null;
-}
-
 export interface EndpointRecord {
   readonly id: EndpointId;
   /** Docker's id of the network. */
   readonly docker: string;
   readonly network: NetworkId;
+  /** Its id in the mesh's address space. */
+  readonly lease: EndpointId;
   readonly address: string;
   readonly prefix: number;
   /** As the user asked for; null: the one that belongs to the address. */
@@ -71,7 +62,6 @@ export function openRecords(keeper: Sections): Records {
   return {
     networks: table(keeper.section('docker/networks', checked(NETWORK), [])),
     pools: table(keeper.section('docker/pools', checked(POOL), [])),
-    leases: table(keeper.section('docker/leases', checked(LEASE), [])),
     endpoints: table(keeper.section('docker/endpoints', checked(ENDPOINT), [])),
   };
 }
@@ -104,17 +94,11 @@ const countOrNull = (value: unknown) => value === null || count(value);
 
 const NETWORK: Shape<NetworkRecord> = { id: text, network: text, internal: flag, mtu: countOrNull };
 const POOL: Shape<PoolRecord> = { id: text, uses: count, made: flag, used: flag };
-const LEASE: Shape<LeaseRecord> = {
-  id: text,
-  network: text,
-  address: text,
-  prefix: count,
-  endpoint: textOrNull,
-};
 const ENDPOINT: Shape<EndpointRecord> = {
   id: text,
   docker: text,
   network: text,
+  lease: text,
   address: text,
   prefix: count,
   mac: textOrNull,

@@ -1,7 +1,7 @@
 import { createDockerDoor, type DockerDoor } from '../../../docker-plugin/door.ts';
 import type { Addresses, NetworkInfo, Networks } from '../../../docker-plugin/parts.ts';
 import { formatIpv4, parseCidr } from '../../../src/core/address.ts';
-import type { NetworkId, PeerId } from '../../../src/core/ids.ts';
+import type { EndpointId, NetworkId, PeerId } from '../../../src/core/ids.ts';
 import type { JsonObject } from '../../../src/core/json.ts';
 import { includes } from '../../../src/core/ranges.ts';
 import { openKeeper } from '../../../src/mesh/keeper.ts';
@@ -81,7 +81,12 @@ export function createDockerWorld(): DockerWorld {
       leases.delete(endpoint);
       homes.delete(endpoint);
     },
-    allocations: () => [...leases].map(([endpoint, address]) => ({ endpoint: endpoint as never, address })),
+    allocations: () =>
+      [...leases].map(([endpoint, address]) => {
+        const network = homes.get(endpoint) as NetworkId;
+        const prefix = prefixOf(networks.get(network)?.subnet ?? '/32');
+        return { endpoint: endpoint as EndpointId, network, address, prefix };
+      }),
   };
 
   return {
