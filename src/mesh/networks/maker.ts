@@ -16,6 +16,9 @@ import type { Wish } from './wish.ts';
 /** What a creation may take until it succeeds or says why not, ms. */
 export const CREATE_TIMEOUT = 10_000;
 
+/** Called in the turn in which the first addresses change. */
+type Begin = () => Promise<void>;
+
 interface MakerParts {
   readonly self: PeerId;
   readonly range: Range;
@@ -38,11 +41,11 @@ export function createMaker(parts: MakerParts): (id: NetworkId, wish: Wish) => P
   const claims = createClaims(parts);
 
   /** A free run of own space; asks other peers for more when there is none. From the answer to the intent nothing waits. */
-  async function takeUsual(id: NetworkId, deadline: number): Promise<Range> {
+  async function takeUsual(id: NetworkId, deadline: number, begin: Begin): Promise<Range> {
     for (;;) {
       const room = space.labels.room(usualSize(range));
       if (room !== undefined) {
-        const noted = upkeep.note(id);
+        const noted = begin();
         await Promise.all([space.labels.move(room, DEFAULT_NETWORK, id), noted]);
         return room;
       }
@@ -50,27 +53,40 @@ export function createMaker(parts: MakerParts): (id: NetworkId, wish: Wish) => P
     }
   }
 
-  async function takeAddresses(id: NetworkId, wish: Wish, deadline: number): Promise<Range> {
-    if (wish.subnet === undefined) return takeUsual(id, deadline);
-    await claims.claim(id, wish.subnet, deadline, () => upkeep.note(id));
-    return wish.subnet;
+  async function takeAddresses(
+    id: NetworkId,
+    subnet: Range | undefined,
+    deadline: number,
+    begin: Begin,
+  ): Promise<Range> {
+    if (subnet === undefined) return takeUsual(id, deadline, begin);
+    await claims.claim(id, subnet, deadline, begin);
+    return subnet;
   }
 
-  return async (id, { subnet: _, ...wish }) => {
+  async function takeBack(network: NetworkId): Promise<void> {
+    await upkeep
+      .takeBack(network)
+      .catch((error: unknown) =>
+        log.warn('a network that was begun will be taken back later', { network, error: String(error) }),
+      );
+  }
+
+  return async (id, { subnet, ...wish }) => {
     const deadline = clock.now() + CREATE_TIMEOUT;
+    let begun = false;
+    const begin = () => {
+      begun = true;
+      return upkeep.note(id);
+    };
     try {
-      const { start, last } = await takeAddresses(id, { subnet: _, ...wish }, deadline);
+      const { start, last } = await takeAddresses(id, subnet, deadline, begin);
       const object = { ...wish, start, last, born: book.objects.now(), creator: self };
       // Both go to disk in one write.
       await Promise.all([book.objects.put(id, object), upkeep.forget(id)]);
       log.info('network made', { network: id, name: wish.name, subnet: cidrOf(object) });
     } catch (error) {
-      await upkeep.takeBack(id).catch((problem: unknown) =>
-        log.warn('a network that was begun will be taken back later', {
-          network: id,
-          error: String(problem),
-        }),
-      );
+      if (begun) await takeBack(id);
       throw toNetworkError(error);
     }
   };

@@ -45,9 +45,11 @@ export function createUpkeep(parts: UpkeepParts): Upkeep {
   const note = (id: NetworkId) => begun.set([...begun.get(), id]);
   const forget = (id: NetworkId) => begun.set(begun.get().filter((other) => other !== id));
 
+  /** Noted until the tombstone is on disk, so that it is tried again until then. */
   async function takeBack(id: NetworkId): Promise<void> {
-    if (!begun.get().includes(id)) return;
-    await Promise.all([objects.remove(id), forget(id)]);
+    if (!begun.get().includes(id)) note(id).catch(() => {});
+    await objects.remove(id);
+    await forget(id);
     await giveBack(id);
   }
 
@@ -74,6 +76,7 @@ export function createUpkeep(parts: UpkeepParts): Upkeep {
   async function look(): Promise<void> {
     const used = new Set(space.allocations().map(({ network }) => network));
     await tellUses(used);
+    for (const id of begun.get()) if (!isBeingMade(id)) await takeBack(id);
     const gone = new Set(
       space.ring().flatMap(({ owner, network }) => (owner === self && isGone(network) ? [network] : [])),
     );
@@ -83,8 +86,7 @@ export function createUpkeep(parts: UpkeepParts): Upkeep {
     }
   }
 
-  const isGone = (network: NetworkId) =>
-    isIdOfMadeNetwork(network) && objects.isRemoved(network) && !isBeingMade(network);
+  const isGone = (network: NetworkId) => isIdOfMadeNetwork(network) && objects.isRemoved(network);
 
   /** Others ask this record when they want to remove a network and cannot reach this peer. */
   async function tellUses(used: ReadonlySet<NetworkId>): Promise<void> {

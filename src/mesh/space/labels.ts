@@ -1,7 +1,6 @@
 import { formatIpv4, type Range } from '../../core/address.ts';
 import { DEFAULT_NETWORK, type NetworkId } from '../../core/ids.ts';
 import { freeParts, leasesWithin } from '../../core/ipam.ts';
-import { overlaps } from '../../core/ranges.ts';
 import { formatRange, type RingEntry } from '../../core/ring-entry.ts';
 import { clip, findRun, joined } from '../../core/subnets.ts';
 import type { Donor } from './donor.ts';
@@ -16,7 +15,7 @@ export interface Labels {
   room(size: number): Range | undefined;
   /** Addresses of own space in the range that are in use, as text. */
   inUse(range: Range): readonly string[];
-  /** What of the range this peer owns and may change: not promised away, not changing already, not held for others. */
+  /** What of the range this peer may take out of `weft`: own, not promised away, not changing already, not held for others. */
   within(range: Range): readonly Range[];
   /**
    * Moves everything within the range that this peer owns from one network to the other. Nothing waits before the intents are noted, so
@@ -63,7 +62,10 @@ export function createLabels(parts: {
   return {
     room,
     inUse,
-    within: (range) => holds.without(clip(ledger.ownedNow(), range)).filter((part) => overlaps(part, range)),
+    within(range) {
+      const blocks = ledger.ownedNow().filter(({ network }) => network === DEFAULT_NETWORK);
+      return holds.without(clip(blocks, range));
+    },
     move,
   };
 }
