@@ -6,9 +6,9 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ip } from '../../test/contract/datapath-rig.ts';
 import { sliceBodies } from '../../test/contract/datapath-slices.ts';
-import { drawFrame, drawFrom, VNET } from '../../test/fuzz/packets.ts';
+import { drawFrame, drawFrom, drawStream, VNET } from '../../test/fuzz/packets.ts';
 
-const [DATAGRAM, PACKET, SLICE] = [0, 1, 2];
+const [DATAGRAM, PACKET, TRAIN, SLICE] = [0, 1, 2, 3];
 const PACKETS = 60;
 /** What the targets are given at most. */
 const MOST = 1_999;
@@ -29,6 +29,10 @@ for (const type of [1, 2])
     write(DATAGRAM, `datagram-${type}-${lane}`, datagram);
   }
 for (let n = 0; n < PACKETS; n++) write(PACKET, `packet-${n}`, drawFrame(draw, between).subarray(VNET));
+for (let n = 0; n < PACKETS; n++) {
+  const first = drawStream(draw, between)[0] as Buffer;
+  write(TRAIN, `train-${n}`, Buffer.concat([first.subarray(VNET), Buffer.of(n)]));
+}
 for (const protocol of ['tcp', 'udp'] as const)
   for (const options of protocol === 'tcp' ? [0, 12, 40] : [0])
     for (const [n, body] of sliceBodies(

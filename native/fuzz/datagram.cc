@@ -6,6 +6,7 @@
 
 #include "../src/ecn.h"
 #include "../src/segment.h"
+#include "../src/train.h"
 
 namespace {
 
@@ -70,6 +71,33 @@ void checkSlice(const uint8_t* data, size_t length) {
   require(checksumFold(checksumAdd(0, header, slice->ip.headerLength)) == 0xffff);
 }
 
+/// The packet, and as many copies as its last byte says, each one segment or datagram further: what is joined adds up.
+void checkTrain(const uint8_t* data, size_t length) {
+  Ipv4Header ip;
+  if (length < 2 || parseIp(data, length - 1, ip) != IpVerdict::ipv4) return;
+  const Whole first{ip, data, {kVnetNeedsCsum, kGsoNone, 0, 0, ip.headerLength, static_cast<uint16_t>(ip.protocol == kProtocolTcp ? 16 : 6)}};
+  if (!Train::joinable(first)) return;
+  require(first.headerBytes() < ip.totalLength && first.headerBytes() <= 120);
+  Train train;
+  train.start(first);
+  const std::unique_ptr<uint8_t[]> copy(new uint8_t[ip.totalLength]);
+  std::memcpy(copy.get(), data, ip.totalLength);
+  uint32_t payload = first.payloadBytes();
+  for (unsigned n = 1; n <= data[length - 1] % 70u; ++n) {
+    storeBe16(copy.get() + 4, static_cast<uint16_t>(loadBe16(data + 4) + n));
+    if (first.tcp()) storeBe32(copy.get() + ip.headerLength + 4, loadBe32(first.transport() + 4) + n * first.payloadBytes());
+    writeIpv4Checksum(copy.get(), ip.headerLength);
+    const Whole next{ip, copy.get(), first.vnet};
+    if (!train.takes(next)) break;
+    train.add(next);
+    payload += next.payloadBytes();
+  }
+  uint8_t header[120];
+  train.writeHeader(header);
+  require(loadBe16(header + 2) == first.headerBytes() + payload && train.count() <= Train::kMaxPackets);
+  require(checksumFold(checksumAdd(0, header, ip.headerLength)) == 0xffff);
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t length) {
@@ -78,12 +106,15 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t length) {
   const size_t size = length - 1;
   const std::unique_ptr<uint8_t[]> copy(new uint8_t[size]);
   std::memcpy(copy.get(), data + 1, size);
-  switch (data[0] % 3) {
+  switch (data[0] % 4) {
     case 0:
       checkDatagram(copy.get(), size);
       break;
     case 1:
       checkPacket(copy.get(), size);
+      break;
+    case 2:
+      checkTrain(copy.get(), size);
       break;
     default:
       checkSlice(copy.get(), size);

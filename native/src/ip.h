@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include "bytes.h"
 
@@ -50,6 +51,21 @@ inline uint64_t checksumAdd(uint64_t sum, const uint8_t* data, size_t length) {
 inline uint16_t checksumFold(uint64_t sum) {
   while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
   return static_cast<uint16_t>(sum);
+}
+
+/// The folded sum of many bytes: in steps of four, because the order of bytes does not matter until the end (RFC 1071 §2).
+inline uint16_t checksumOf(const uint8_t* data, size_t length) {
+  uint64_t sum = 0;
+  const uint8_t* end = data + length / 4 * 4;
+  for (; data != end; data += 4) {
+    uint32_t word;
+    std::memcpy(&word, data, sizeof word);
+    sum += word;
+  }
+  const uint16_t folded = checksumFold(sum);
+  uint8_t bytes[2];
+  std::memcpy(bytes, &folded, sizeof bytes);
+  return checksumFold(checksumAdd(loadBe16(bytes), data, length % 4));
 }
 
 inline void writeIpv4Checksum(uint8_t* header, size_t headerLength) {

@@ -5,7 +5,8 @@
 namespace tuntap {
 
 bool Joiner::add(const Session& session, unsigned lane, const Slice& slice) {
-  if (slice.desc.gsoType == kGsoNone) return addWholePartial(slice);
+  if (slice.desc.gsoType == kGsoNone)
+    return addWhole({slice.ip, slice.header, {kVnetNeedsCsum, kGsoNone, 0, 0, slice.desc.csumStart, slice.desc.csumOffset}});
   bool written = true;
   if (count_ > 0 && !continues(session, lane, slice)) written = flush();
   if (count_ == 0) {
@@ -19,31 +20,29 @@ bool Joiner::add(const Session& session, unsigned lane, const Slice& slice) {
   return written;
 }
 
-bool Joiner::addWhole(const uint8_t* packet, size_t length) {
+bool Joiner::addWhole(const Whole& packet) {
+  if (joinable(packet)) return addToTrain(packet);
   const bool written = flush();
-  const VnetHeader plain{};
-  return write(plain, packet, length) && written;
+  return write(packet.vnet, packet.data, packet.ip.totalLength) && written;
 }
 
-/// A whole packet whose checksum is still to be done.
-bool Joiner::addWholePartial(const Slice& slice) {
-  if (tun_.features().udpSegmentation && UdpTrain::joinable(slice)) return addToTrain(slice);
-  const bool written = flush();
-  const VnetHeader vnet{kVnetNeedsCsum, kGsoNone, 0, 0, slice.desc.csumStart, slice.desc.csumOffset};
-  return write(vnet, slice.header, slice.length) && written;
+/// What the device was granted is about packets that are read. Written ones may be cut since there are virtio-net headers, but datagrams
+/// only since USO.
+bool Joiner::joinable(const Whole& packet) const {
+  return (packet.tcp() || tun_.features().udpSegmentation) && Train::joinable(packet);
 }
 
-bool Joiner::addToTrain(const Slice& slice) {
+bool Joiner::addToTrain(const Whole& packet) {
   bool written = true;
-  if (train_ && datagrams_.takes(slice)) {
-    datagrams_.add(slice);
+  if (train_ && packets_.takes(packet)) {
+    packets_.add(packet);
   } else {
     written = flush();
-    datagrams_.start(slice);
+    packets_.start(packet);
     train_ = true;
   }
-  parts_[2 + count_++] = {const_cast<uint8_t*>(UdpTrain::payload(slice)), UdpTrain::payloadOf(slice)};
-  return datagrams_.closed() ? flush() && written : written;
+  parts_[2 + count_++] = {const_cast<uint8_t*>(packet.payload()), packet.payloadBytes()};
+  return packets_.closed() ? flush() && written : written;
 }
 
 /// The headers must agree to the last byte, so that one check of source and destination speaks for the whole.
@@ -58,19 +57,15 @@ bool Joiner::flush() {
 }
 
 bool Joiner::flushTrain() {
-  const Slice& first = datagrams_.first();
+  const Whole& first = packets_.first();
   train_ = false;
-  VnetHeader vnet{kVnetNeedsCsum, kGsoNone, 0, 0, first.desc.csumStart, first.desc.csumOffset};
-  if (datagrams_.count() == 1) {
+  if (packets_.count() == 1) {
     count_ = 0;
-    return write(vnet, first.header, first.length);
+    return write(first.vnet, first.data, first.ip.totalLength);
   }
-  uint8_t header[64 + 8];
-  datagrams_.writeHeader(header);
-  vnet.headerLength = static_cast<uint16_t>(datagrams_.headerBytes());
-  vnet.gsoType = kGsoUdp;
-  vnet.gsoSize = datagrams_.datagramPayload();
-  return write(vnet, header, datagrams_.headerBytes());
+  uint8_t header[60 + 60];
+  packets_.writeHeader(header);
+  return write(packets_.vnet(), header, first.headerBytes());
 }
 
 bool Joiner::flushSlices() {

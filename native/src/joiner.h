@@ -7,12 +7,12 @@
 
 #include "segment.h"
 #include "session.h"
+#include "train.h"
 #include "tun_queue.h"
-#include "udp_train.h"
 
 namespace tuntap {
 
-/// Joins consecutive slices of one packet, or consecutive UDP datagrams of one flow, which stay where they were received, into one write to
+/// Joins consecutive slices of one packet, or consecutive packets of one flow, which stay where they were received, into one write to
 /// the TUN. A slice that is missing only ends a run: what came before and what comes after are written as packets of their own.
 class Joiner {
  public:
@@ -21,16 +21,16 @@ class Joiner {
   /// Takes a slice of `session`'s `lane`; its bytes must stay until it is written. Returns whether earlier ones had to be written first
   /// and the kernel refused them.
   bool add(const Session& session, unsigned lane, const Slice& slice);
-  /// Writes a packet that came whole, after everything before it.
-  bool addWhole(const uint8_t* packet, size_t length);
+  /// Takes a packet that came whole.
+  bool addWhole(const Whole& packet);
   /// Writes what is pending. False when the kernel refused it.
   bool flush();
   /// True when a slice is pending whose packet goes on in a datagram that has not come yet.
   bool waiting() const { return count_ > 0 && !train_; }
 
  private:
-  bool addWholePartial(const Slice& slice);
-  bool addToTrain(const Slice& slice);
+  bool joinable(const Whole& packet) const;
+  bool addToTrain(const Whole& packet);
   bool flushTrain();
   bool flushSlices();
   bool continues(const Session& session, unsigned lane, const Slice& slice) const;
@@ -41,9 +41,9 @@ class Joiner {
   unsigned lane_ = 0;
   Slice first_{};
   uint32_t count_ = 0;
-  /// What is pending are datagrams, not slices.
+  /// What is pending are packets, not slices.
   bool train_ = false;
-  UdpTrain datagrams_;
+  Train packets_;
   /// [0] the virtio-net header, [1] the packet's headers, then the slices.
   std::array<iovec, 2 + kMaxJoined> parts_{};
 };

@@ -148,7 +148,7 @@ void ReceiveLoop::takeBody(Session& session, const DatagramHeader& header, uint8
     if (parseIp(body, length, ip) != IpVerdict::ipv4 || ip.totalLength != length) return counters_.droppedOf(slot, Drop::rxInner);
     if (!allowed(session.peer, ip) || !merged(session.peer, body, ecn)) return;
     counters_.passed(slot, 1, length);
-    refusedIf(session, joiner_.addWhole(body, length));
+    refusedIf(session, joiner_.addWhole({ip, body}));
     return;
   }
   const auto slice = parseSlice(body, length);

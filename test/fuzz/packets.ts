@@ -24,7 +24,7 @@ const GSO_UDP = 5;
 const GSO_ECN = 0x80;
 const TCP = 6;
 const UDP = 17;
-const [FIN, PSH, CWR] = [0x01, 0x08, 0x80];
+const [FIN, PSH, ACK, CWR] = [0x01, 0x08, 0x10, 0x80];
 const DEVICE_MTU = 1420;
 /** A frame's length, with the virtio-net header, fits the two bytes that the pipes of the rig have for it. */
 const MAX_PACKET = 65_535 - VNET;
@@ -42,6 +42,66 @@ export function drawFrame(draw: Draw, between: Between): Buffer {
     draw(9)
   ];
   return (kind as (draw: Draw, between: Between) => Buffer)(draw, between);
+}
+
+/** Packets of one flow, one after the other, each behind its virtio-net header: most continue the one before, some differ in one thing. */
+export function drawStream(draw: Draw, between: Between): Buffer[] {
+  const tcp = draw(3) > 0;
+  const ip = ipHeader(draw, between, tcp ? TCP : UDP);
+  const transport = tcp ? tcpHeader(draw) : udpHeader(draw, 0);
+  if (tcp) transport[13] = ACK;
+  const [id, sequence] = [ip.readUInt16BE(4), transport.readUInt32BE(4)];
+  const most = 1 + draw(DEVICE_MTU - ip.length - transport.length);
+  const left = draw(2);
+  const frames: Buffer[] = [];
+  for (let n = 0, sent = 0; n < 2 + draw(8); n++) {
+    const size = draw(8) === 0 ? draw(most) : most;
+    const [ownIp, own] = [Buffer.from(ip), Buffer.from(transport)];
+    ownIp.writeUInt16BE((id + n) & 0xffff, 4);
+    if (tcp) own.writeUInt32BE((sequence + sent) >>> 0, 4);
+    else own.writeUInt16BE(8 + size, 4);
+    if (draw(6) === 0) differ(draw, ownIp, own, tcp);
+    const make = left === draw(12) ? complete : (...parts: Parts) => partial(...parts, 0, 0);
+    frames.push(make(ownIp, own, bytes(draw, size), tcp ? 16 : 6));
+    sent += size;
+  }
+  return frames;
+}
+
+type Parts = [ip: Buffer, transport: Buffer, payload: Buffer, at: number];
+
+/** Byte and bits: service class, mark, DF, age, number. */
+const IN_IP = [
+  [1, 0x20],
+  [1, 0x01],
+  [6, 0x40],
+  [8, 0x01],
+  [5, 0x01],
+] as const;
+/** Sequence, acknowledgement, FIN, PSH, URG, ECE, CWR, window, urgent pointer. */
+const IN_TCP = [
+  [7, 1],
+  [11, 1],
+  [13, FIN],
+  [13, PSH],
+  [13, PSH],
+  [13, 0x20],
+  [13, 0x40],
+  [13, CWR],
+  [15, 1],
+  [19, 1],
+] as const;
+
+/** Changes one thing that a receiver could see. */
+function differ(draw: Draw, ip: Buffer, transport: Buffer, tcp: boolean): void {
+  const change = (header: Buffer, [at, bits]: readonly [number, number]): void => {
+    header[at] = (header[at] as number) ^ bits;
+  };
+  if (draw(6) === 0) change(transport, [draw(4), 1]);
+  else if (tcp && transport.length > 20 && draw(5) === 0)
+    change(transport, [20 + draw(transport.length - 20), 1]);
+  else if (tcp && draw(2) === 0) change(transport, IN_TCP[draw(IN_TCP.length)] as (typeof IN_TCP)[number]);
+  else change(ip, IN_IP[draw(IN_IP.length)] as (typeof IN_IP)[number]);
 }
 
 function tcpLarge(draw: Draw, between: Between): Buffer {
@@ -208,6 +268,16 @@ function finishTransport(packet: Buffer, ipLength: number, at: number): void {
   const checksum = ~sum(packet.subarray(ipLength)) & 0xffff;
   // Zero would mean that there is none; only UDP has that case, and for all others both mean the same.
   packet.writeUInt16BE(checksum === 0 && at === 6 ? 0xffff : checksum, ipLength + at);
+}
+
+/** All of a packet that means something, as text: the number of a datagram that is never fragmented says nothing (RFC 6864 §4.1). */
+export function visible(packet: Buffer): string {
+  const atomic = packet[9] === UDP && (packet.readUInt16BE(6) & 0x7fff) === 0x4000;
+  if (!atomic) return packet.toString('hex');
+  const bare = Buffer.from(packet);
+  bare.writeUInt16BE(0, 4);
+  finishIp(bare, ((packet[0] as number) & 15) * 4);
+  return bare.toString('hex');
 }
 
 /** True when the checksums of a packet on a wire hold; fragments and protocols without one in a known place pass. */
