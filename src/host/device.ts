@@ -97,14 +97,22 @@ export const DEVICE_SYSCTLS: Readonly<Record<string, string>> = {
   'ipv6/conf/@/accept_ra': '0',
   'ipv6/conf/@/autoconf': '0',
   'ipv6/conf/@/accept_redirects': '0',
+  'ipv6/conf/@/addr_gen_mode': '1',
 };
 
 /** Per link, because nothing that is global may change. */
 export function sysctlsFor(
   link: string,
   values: Readonly<Record<string, string>>,
+  mtu: number,
 ): ReadonlyMap<string, string> {
-  return new Map(Object.entries(values).map(([key, value]) => [key.replace('@', link), value]));
+  const known = Object.entries(values).filter(([key]) => hasIpv6(mtu) || !key.startsWith('ipv6/'));
+  return new Map(known.map(([key, value]) => [key.replace('@', link), value]));
+}
+
+/** The kernel takes IPv6, with all its settings, off a link that is too narrow for it (RFC 8200 §5). */
+export function hasIpv6(mtu: number): boolean {
+  return mtu >= 1_280;
 }
 
 /**
@@ -145,11 +153,11 @@ export async function prepareDevice(
   ) {
     const sizes = ['mtu', String(plan.mtu), 'txqueuelen', String(QUEUE)];
     await batch(host, [
-      ['link', 'set', 'dev', device, 'group', LINK_GROUP, ...sizes, 'addrgenmode', 'none'],
+      ['link', 'set', 'dev', device, 'group', LINK_GROUP, ...sizes],
       ['link', 'set', 'dev', device, 'alias', DEVICE_ALIAS],
     ]);
   }
-  await host.setSysctls(sysctlsFor(device, DEVICE_SYSCTLS));
+  await host.setSysctls(sysctlsFor(device, DEVICE_SYSCTLS, plan.mtu));
   if (!there?.addresses.some(({ local }) => local === ANCHOR)) await batch(host, [anchorOf(device)]);
   if (!there?.up) await batch(host, [['link', 'set', 'dev', device, 'up']]);
 }

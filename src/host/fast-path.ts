@@ -133,7 +133,7 @@ async function prepareDevice(host: Namespace, plan: FastPathPlan): Promise<void>
   }
   if (there?.ours !== true) await makeDevice(host, plan);
   await closeGate(host);
-  await host.setSysctls(sysctlsFor(DEVICE, SYSCTLS));
+  await host.setSysctls(sysctlsFor(DEVICE, SYSCTLS, Number(DEVICE_MTU)));
   if (there?.up !== true) await batch(host, [['link', 'set', 'dev', DEVICE, 'up']]);
   if (there?.linkLocal.includes(linkLocal) === true) return;
   await batch(host, [anchorOf(DEVICE), ['address', 'replace', `${linkLocal}/64`, 'dev', DEVICE, 'nodad']]);
@@ -147,7 +147,7 @@ async function makeDevice(host: Namespace, { mac, vni, port }: FastPathPlan): Pr
   try {
     await batch(host, [
       ['link', 'add', 'dev', DEVICE, ...own, ...type],
-      ['link', 'set', 'dev', DEVICE, 'addrgenmode', 'none', 'alias', FAST_PATH_ALIAS],
+      ['link', 'set', 'dev', DEVICE, 'alias', FAST_PATH_ALIAS],
     ]);
   } catch (error) {
     if (!(error instanceof HostError) || !/File exists/.test(error.message)) throw error;

@@ -7,7 +7,7 @@ import {
   type PlugResult,
 } from '../ports/host.ts';
 import { INHERITED } from './command.ts';
-import { sysctlsFor } from './device.ts';
+import { hasIpv6, sysctlsFor } from './device.ts';
 import { type GuardedLink, raiseFirewall } from './firewall.ts';
 import { batch, type LinkState, type RouteState, readLinks, readRoutes } from './iproute.ts';
 import { readAddress } from './ipv4.ts';
@@ -96,8 +96,8 @@ export async function plugInto(
   try {
     if (!keep) await makePair(host, plan, situation);
     await Promise.all([
-      host.setSysctls(sysctlsFor(hostLink, HOST_END)),
-      inside.setSysctls(sysctlsFor(situation.interface, SANDBOX_END)),
+      host.setSysctls(sysctlsFor(hostLink, HOST_END, plan.mtu)),
+      inside.setSysctls(sysctlsFor(situation.interface, SANDBOX_END, plan.mtu)),
       raiseFirewall(host, mesh, [
         ...situation.others,
         { link: hostLink, address: readAddress(plan.address).address },
@@ -127,7 +127,10 @@ async function look(host: Namespace, inside: Namespace, plan: PlugPlan): Promise
   const { address } = readAddress(plan.address);
   const old = links.find((link) => link.name === hostLink);
   const end = old === undefined ? undefined : there.find((link) => isOtherEnd(link, old, plan));
-  const keep = end !== undefined && (plan.interface === undefined || plan.interface === end.name);
+  const sameName = plan.interface === undefined || plan.interface === end?.name;
+  // Sysctls of IPv6 go and come with it, and come as the system's defaults are.
+  const sameFamilies = old !== undefined && hasIpv6(old.mtu) === hasIpv6(plan.mtu);
+  const keep = end !== undefined && sameName && sameFamilies;
   checkFree(formatIpv4(address), hostLink, links, routes);
   for (const link of there) {
     if (link.index !== end?.index && link.addresses.some(({ local }) => local === formatIpv4(address))) {

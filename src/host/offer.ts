@@ -42,7 +42,7 @@ export async function offerLink(
     if (!keep) await batch(host, [pairLine(plan, hostLink, link, [])]);
     const others = guardedLinks(links.filter((there) => there !== old));
     await Promise.all([
-      host.setSysctls(sysctlsFor(hostLink, HOST_END)),
+      host.setSysctls(sysctlsFor(hostLink, HOST_END, plan.mtu)),
       raiseFirewall(host, mesh, [...others, { link: hostLink, address }]),
     ]);
     await batch(host, hostEndLines(plan, hostLink, source));

@@ -4,6 +4,7 @@
  *   node app.ts serve PORT          TCP echo server on all addresses
  *   node app.ts talk ADDRESS PORT   connects, sends a numbered line every 50 ms, prints what comes back, until it is ended
  *   node app.ts say ADDRESS PORT TEXT   sends TEXT once, prints what comes back
+ *   node app.ts pour ADDRESS PORT BYTES   sends as many bytes, prints how many came back
  */
 import { connect, createServer, type Socket } from 'node:net';
 
@@ -11,7 +12,8 @@ const [role, ...rest] = process.argv.slice(2);
 if (role === 'serve') serve(Number(rest[0]));
 else if (role === 'talk') talk(dial(rest));
 else if (role === 'say') say(dial(rest), rest[2] ?? '');
-else throw new Error('serve, talk or say');
+else if (role === 'pour') pour(rest);
+else throw new Error('serve, talk, say or pour');
 
 function serve(port: number): void {
   const server = createServer((socket) => socket.on('error', () => {}).pipe(socket));
@@ -42,4 +44,15 @@ function say(socket: Socket, text: string): void {
     seen += part;
     if (seen.length >= text.length) socket.end();
   });
+}
+
+function pour([host = '', port, bytes]: readonly string[]): void {
+  const socket = connect({ host, port: Number(port) });
+  let seen = 0;
+  socket.on('data', (part) => {
+    seen += part.length;
+    if (seen >= Number(bytes)) socket.end();
+  });
+  socket.on('close', () => console.log(seen));
+  socket.write(Buffer.alloc(Number(bytes)));
 }

@@ -126,6 +126,14 @@ export async function say(
   return stdout;
 }
 
+/** Sends bytes to the echo server; resolves to how many came back within 20 s. */
+export async function pour(from: Namespace, address: string, port: number, bytes: number): Promise<number> {
+  const { stdout } = await from.run(['timeout', '20', ...APP, 'pour', address, `${port}`, `${bytes}`], {
+    say: `send ${bytes} bytes to ${address} port ${port} and have them back`,
+  });
+  return Number(stdout);
+}
+
 /** The number of the last line that came back whole to a talker. */
 export function lastLine(talker: Background): number {
   return Number([...talker.output().matchAll(/^line (\d+)\n/gm)].at(-1)?.[1] ?? 0);
