@@ -2,7 +2,7 @@
  * `npm run bench`: what joining hosts costs and how fast packets go, next to other tunnels and to none at all.
  *
  *   npm run bench                      everything, about half an hour
- *   npm run bench -- two-hosts         one part, or several: two-hosts, tunnels, memory, docker-calls
+ *   npm run bench -- two-hosts         one part, or several: two-hosts, tunnels, vxlan, memory, docker-calls
  *   npm run bench -- --quick           one run of each with short streams, to see that it works
  *   npm run bench -- tunnels --under veth,nic --systems weft,vxlan --tests t1,u64,ping --rounds 5 --seconds 8 --out /tmp/figures
  *
@@ -21,10 +21,12 @@ import { inOwnSession } from './priority.ts';
 import { SYSTEMS } from './systems/all.ts';
 import { tunnels } from './tunnels-part.ts';
 import { twoHosts } from './two-hosts.ts';
+import { vxlan } from './vxlan.ts';
 
 const PARTS: Readonly<Record<string, Part>> = {
   'two-hosts': twoHosts,
   tunnels,
+  vxlan,
   memory,
   'docker-calls': dockerCalls,
 };

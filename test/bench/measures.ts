@@ -2,7 +2,7 @@ import type { Namespace } from '../lab/namespace.ts';
 import { stream } from '../lab/traffic.ts';
 import { machineBusy, usageOf } from './processes.ts';
 import type { Pair } from './site.ts';
-import { packetRate } from './udp-load.ts';
+import { packetRate, tripRate } from './udp-load.ts';
 
 /** Where is measured: a pair of hosts with a container on each, and what carries packets between them. */
 export interface Place {
@@ -14,6 +14,8 @@ export interface Place {
   readonly daemons: readonly number[];
 }
 
+const TRIPS = 20_000;
+
 /** Figures by name, in the order of the table. */
 export type Figures = Record<string, number>;
 
@@ -24,6 +26,7 @@ export type Figures = Record<string, number>;
  *   h<n>        n TCP streams from host to host
  *   u<size>     thousands of UDP packets a second with less than 1 % lost; u<size>Flood: what arrives of a flood
  *   ping        round trip on an idle path, us, average and 99th percentile; loaded: the same beside four TCP streams
+ *   trips       thousands of requests and responses a second, one at a time
  *   memory      resident MB of the larger daemon
  */
 export async function measure(place: Place, test: string, seconds: number): Promise<Figures> {
@@ -39,6 +42,7 @@ export async function measure(place: Place, test: string, seconds: number): Prom
   if (test === 'memory') {
     return { memory: Math.max(...place.daemons.map((pid) => usageOf([pid]).resident), 0) / 2 ** 20 };
   }
+  if (test === 'trips') return { trips: (await tripRate(from, to, address, TRIPS)) / 1_000 };
   if (test.startsWith('u')) {
     const { lossless, flooded } = await packetRate(from, to, address, Number(test.slice(1)));
     return { [test]: lossless / 1_000, [`${test}Flood`]: flooded / 1_000 };

@@ -8,8 +8,8 @@ const APP = [process.execPath, join(import.meta.dirname, 'app.ts')];
 /** The namespace's IPv4 address on an interface, without prefix. */
 export async function addressOf(namespace: Namespace, link = 'eth0'): Promise<string> {
   const { stdout } = await namespace.run(['ip', '-j', '-4', 'address', 'show', 'dev', link], { say: null });
-  const [found] = JSON.parse(stdout) as { addr_info: { local: string }[] }[];
-  const address = found?.addr_info[0]?.local;
+  const [found] = JSON.parse(stdout) as { addr_info: { local: string; scope: string }[] }[];
+  const address = found?.addr_info.find(({ scope }) => scope === 'global')?.local;
   if (address === undefined) throw new Error(`${link} of ${namespace.name} has no IPv4 address`);
   return address;
 }

@@ -4,6 +4,7 @@ import { openvpn } from './openvpn.ts';
 import type { Connect } from './system.ts';
 import { tinc } from './tinc.ts';
 import { weft } from './weft.ts';
+import { weftVxlan } from './weft-vxlan.ts';
 import { wireguard } from './wireguard.ts';
 
 export interface System {
@@ -17,6 +18,7 @@ export interface System {
 export const SYSTEMS: Readonly<Record<string, System>> = {
   raw: { title: 'no tunnel', encrypted: false, connect: plain },
   vxlan: { title: 'kernel VXLAN', encrypted: false, connect: vxlan },
+  'weft-vxlan': { title: 'Weft, trusted link', encrypted: false, connect: weftVxlan },
   weft: { title: 'Weft', encrypted: true, connect: weft },
   nebula: { title: 'nebula', encrypted: true, connect: nebula },
   wireguard: { title: 'wireguard-go', encrypted: true, connect: wireguard },
