@@ -1,4 +1,4 @@
-import { equalBytes } from '../../core/bytes.ts';
+import { equalBytes, toHex } from '../../core/bytes.ts';
 import type { Crypto } from '../../core/crypto.ts';
 import type { PeerId } from '../../core/ids.ts';
 import { createPathProbe, type PathProbe, type ProbeEvent, type ProbeStatus } from '../../core/path-probe.ts';
@@ -84,7 +84,7 @@ export function createProber(parts: ProberParts): Prober {
   /** Newest first. */
   function currentKeys(): readonly Uint8Array[] {
     const epochs = membership.epochs();
-    const secrets = epochs.map(({ number }) => number).join();
+    const secrets = epochs.map(({ secret }) => toHex(secret)).join();
     if (secrets !== keys.secrets)
       keys = { secrets, keys: epochs.map(({ secret }) => probeKey(crypto, secret)) };
     return keys.keys;

@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { DRAIN } from '../../src/mesh/paths.ts';
+import { createPathsWorld, MTU, type PathsWorld, WIRE, type WorldOptions } from './support/paths-world.ts';
+
+async function running(options?: WorldOptions): Promise<PathsWorld> {
+  const world = createPathsWorld(options);
+  await world.one.start();
+  await world.two.start();
+  await world.clock.settle();
+  return world;
+}
+
+async function up(options?: WorldOptions): Promise<PathsWorld> {
+  const world = await running(options);
+  await world.clock.advance(5_000);
+  assert.equal(world.one.open()?.mtu, MTU);
+  assert.equal(world.two.open()?.mtu, MTU);
+  return world;
+}
+
+test('a trusted link is opened on both ends, and takes packets when three probes have come back', async () => {
+  const { one, two, clock } = await running();
+  assert.deepEqual([one.open()?.mtu, two.open()?.mtu], [null, null]);
+  assert.equal(one.open()?.underlay, '192.0.2.2');
+  assert.deepEqual(one.open()?.ranges, [{ start: 0x0a280000, last: 0x0a2fffff }]);
+  assert.equal(one.paths.report(two.peer).kind, 'encrypted');
+  await clock.advance(5_000);
+  assert.equal(one.open()?.mtu, MTU);
+  const { kind, reason, mtu } = one.paths.report(two.peer);
+  assert.deepEqual({ kind, reason, mtu }, { kind: 'vxlan', reason: null, mtu: MTU });
+});
+
+test('where one end does not trust, nothing is opened to it and nothing is sent', async () => {
+  const { one, two, clock } = await running({ two: [] });
+  await clock.advance(10_000);
+  assert.deepEqual(one.plans.at(-1)?.peers, []);
+  assert.equal(two.plans.at(-1) ?? null, null);
+  assert.match(one.paths.report(two.peer).reason ?? '', /does not trust 192\.0\.2\.1/);
+  assert.equal(two.paths.report(one.peer).refusal, 'not-trusted-here');
+});
+
+test('a mesh made without encryption needs no list', async () => {
+  const { one, two } = await up({ one: [], two: [], plain: true });
+  assert.equal(one.paths.report(two.peer).kind, 'vxlan');
+});
+
+test('when trust goes the route goes at once on both ends, and the doors close later', async () => {
+  const { one, two, clock } = await up();
+  await two.trust.remove(WIRE);
+  await two.paths.retrust();
+  await clock.settle();
+  for (const host of [one, two]) {
+    assert.equal(host.open()?.mtu, null);
+    assert.equal(host.paths.report(host === one ? two.peer : one.peer).kind, 'encrypted');
+  }
+  await clock.advance(DRAIN - 100);
+  assert.ok(one.open() !== undefined && two.open() !== undefined, 'what is under way is still let in');
+  await clock.advance(2_000);
+  assert.deepEqual([one.open(), two.open()], [undefined, undefined]);
+  await two.trust.add(WIRE);
+  await two.paths.retrust();
+  await clock.advance(5_000);
+  assert.deepEqual([one.open()?.mtu, two.open()?.mtu], [MTU, MTU]);
+});
+
+test('probes that are lost one way take the path down on both ends, and it returns', async () => {
+  const { one, two, clock, probes } = await up();
+  const fromTwo = two.plans.at(-1)?.linkLocal;
+  probes.pass((from) => from !== fromTwo);
+  await clock.advance(3_000);
+  assert.deepEqual([one.open()?.mtu, two.open()?.mtu], [null, null]);
+  probes.pass(() => true);
+  await clock.advance(6_000);
+  assert.deepEqual([one.open()?.mtu, two.open()?.mtu], [MTU, MTU]);
+});
+
+test('a peer whose daemon has ended keeps its path, for its kernel goes on', async () => {
+  const world = await up();
+  const { one, two, clock } = world;
+  await two.kill();
+  world.reach(two, false);
+  await clock.advance(60_000);
+  assert.equal(one.open()?.mtu, MTU);
+});
+
+test('a daemon that begins again takes over what the last one left, at no moment less', async () => {
+  const world = await up();
+  const { one, two, clock } = world;
+  await two.kill();
+  world.reach(two, false);
+  await clock.advance(3_000);
+  const before = two.plans.length;
+  await two.start();
+  world.reach(two, true);
+  await clock.advance(20_000);
+  assert.ok(two.plans.length > before);
+  for (const plan of two.plans.slice(before)) assert.equal(plan?.peers[0]?.mtu, MTU);
+  assert.equal(one.open()?.mtu, MTU);
+});
+
+test('a kernel that refuses is named on both ends, and asked again', async () => {
+  const world = createPathsWorld();
+  world.two.refusal = 'this kernel has no VXLAN';
+  await world.one.start();
+  await world.two.start();
+  await world.clock.advance(3_000);
+  const { one, two, clock } = world;
+  assert.equal(two.paths.report(one.peer).reason, 'this kernel has no VXLAN');
+  assert.match(one.paths.report(two.peer).reason ?? '', /^on .*: this kernel has no VXLAN/);
+  two.refusal = undefined;
+  await clock.advance(30_000);
+  assert.equal(one.open()?.mtu, MTU);
+});
+
+test('what was trusted or distrusted by command outlives a restart and wins over the configuration', async () => {
+  const { one } = createPathsWorld();
+  await one.trust.add('10.0.0.0/8');
+  await one.trust.remove(WIRE);
+  assert.deepEqual(one.trust.list(), [{ subnet: '10.0.0.0/8', from: 'command' }]);
+  await assert.rejects(one.trust.remove(WIRE), { code: 'unknown-subnet' });
+  await assert.rejects(one.trust.add('10.0.0.1/8'), { code: 'bad-request' });
+  await one.trust.add(WIRE);
+  assert.deepEqual(one.trust.list()[0], { subnet: WIRE, from: 'configuration' });
+});
