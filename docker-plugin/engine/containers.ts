@@ -10,6 +10,8 @@ export interface Containers {
   ended(id: string): void;
   /** It is no longer on a network. */
   left(id: string, dockerNetwork: string): void;
+  /** Whether names of it are published. */
+  knows(id: string): boolean;
   /** Looks at all of them, and takes back the names of those that are gone. */
   refreshAll(): Promise<void>;
   /** Labels of the containers that run, by Docker's id of the endpoint. */
@@ -43,6 +45,7 @@ export function createContainers(
     for (const one of published.get(id)?.values() ?? []) {
       if (!gone(one)) continue;
       published.get(id)?.delete(one.endpoint);
+      driver.leadsOut(one.endpoint, false);
       names.withdraw(one.endpoint).catch((error: unknown) => {
         log.warn('names of a container could not be taken back', {
           endpoint: one.endpoint,
@@ -73,18 +76,31 @@ export function createContainers(
     const { id, name, labels, attachments } = container;
     const there = published.get(id) ?? new Map<string, Published>();
     const current = new Set<string>();
+    const outside = await hasOtherWay(
+      attachments.map(({ network }) => network).filter((one) => !networks.has(one)),
+    );
     for (const { network: dockerNetwork, endpoint, address, aliases } of attachments) {
       const network = networks.get(dockerNetwork);
       if (network === undefined || endpoint === null || address === null) continue;
       const record = { network, address, names: namesOf(container, aliases) };
       const text = JSON.stringify(record);
       current.add(endpoint);
+      driver.leadsOut(endpoint, outside);
       const isNew = there.get(endpoint)?.text !== text;
       there.set(endpoint, { endpoint, dockerNetwork, labels, text });
       published.set(id, there);
       if (isNew) await Promise.all([names.publish(endpoint, record), driver.name(endpoint, name)]);
     }
     withdraw(id, ({ endpoint }) => !current.has(endpoint));
+  }
+
+  /** Whether one of these networks of other drivers leads out. */
+  async function hasOtherWay(others: readonly string[]): Promise<boolean> {
+    for (const id of others) {
+      const network = await api.network(id);
+      if (network !== undefined && !network.internal && network.driver !== 'null') return true;
+    }
+    return false;
   }
 
   async function refresh(id: string): Promise<void> {
@@ -119,6 +135,7 @@ export function createContainers(
 
   return {
     refresh,
+    knows: (id) => published.has(id),
     ended(id) {
       outdate(id);
       withdraw(id, () => true);

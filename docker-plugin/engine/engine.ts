@@ -113,7 +113,12 @@ export function createEngine(parts: EngineParts): Engine {
       return;
     }
     if (action === 'create' || action === 'destroy') requestSync();
-    if (container === null || !driver.networks().has(id)) return;
+    if (container === null) return;
+    if (!driver.networks().has(id)) {
+      // It may have got or lost another way out.
+      if (containers.knows(container)) inBackground(containers.refresh(container));
+      return;
+    }
     if (action === 'disconnect') containers.left(container, id);
     if (action === 'connect') inBackground(containers.refresh(container));
   }

@@ -40,6 +40,8 @@ export interface DriverRecords {
   endpoints(): readonly DriverEndpoint[];
   /** What the container is called. Fine when the endpoint is gone. */
   name(endpoint: string, container: string): Promise<void>;
+  /** Whether the container is also on a network of another driver that leads out: then its questions for names may, too. */
+  leadsOut(endpoint: string, outside: boolean): void;
   /** As if Docker had said that the endpoint is gone. Fine when it is. */
   releaseEndpoint(endpoint: string): Promise<void>;
   releaseNetwork(dockerNetwork: string): Promise<void>;

@@ -3,17 +3,17 @@ import { createEngine, type Engine } from '../../docker-plugin/engine/engine.ts'
 import { createDockerApi } from '../../docker-plugin/engine/http-api.ts';
 import type { EndpointId, NetworkId } from '../core/ids.ts';
 import type { Mesh } from '../mesh/mesh.ts';
-import type { Names } from '../mesh/names.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Host } from '../ports/host.ts';
 import type { Log } from '../ports/log.ts';
+import type { NameParts } from './names.ts';
 
 /** Follows the Docker engine on `socket`; the driver's records and the mesh in the form that it needs. */
 export function followDocker(parts: {
   readonly socket: string;
   readonly mesh: Mesh;
   readonly door: DockerDoor;
-  readonly names: Names;
+  readonly names: NameParts;
   readonly host: Host;
   readonly clock: Clock;
   readonly log: Log;
@@ -33,13 +33,14 @@ export function followDocker(parts: {
       endpoints: () =>
         door.endpoints().map(({ id, docker, address }) => ({ id, dockerNetwork: docker, address })),
       name: (endpoint, container) => door.name(endpoint as EndpointId, container),
+      leadsOut: names.leadsOut,
       releaseEndpoint: (endpoint) => door.forgetEndpoint(endpoint as EndpointId),
       releaseNetwork: (dockerNetwork) => door.forgetNetwork(dockerNetwork),
     },
     names: {
-      publish: (endpoint, record) => names.publish(endpoint as EndpointId, record),
-      withdraw: (endpoint) => names.withdraw(endpoint as EndpointId),
-      published: names.published,
+      publish: (endpoint, record) => names.names.publish(endpoint as EndpointId, record),
+      withdraw: (endpoint) => names.names.withdraw(endpoint as EndpointId),
+      published: names.names.published,
     },
     // An engine that was just started may have closed the chain.
     beforeLook: () => host.admitForwarding(),

@@ -18,6 +18,8 @@ export interface NameParts extends Naming {
   readonly names: Names;
   readonly statics: StaticNames;
   readonly dns: Dns;
+  /** Whether a container has ways out beside its networks in the mesh: only the engine knows. */
+  leadsOut(endpoint: string, outside: boolean): void;
 }
 
 export interface NameNeeds {
@@ -76,8 +78,9 @@ export function createNameParts({
         log.warn('endpoints were not reconciled', { error: String(error) }),
       ),
   });
+  const outside = new Set<string>();
   const naming = createNaming({
-    sources: [attachedEndpoints(endpoints), dockerEndpoints(docker)],
+    sources: [attachedEndpoints(endpoints), dockerEndpoints(docker, outside)],
     names,
     dns,
     log,
@@ -86,6 +89,12 @@ export function createNameParts({
     names,
     statics,
     dns,
+    leadsOut(endpoint, leads) {
+      if (outside.has(endpoint) === leads) return;
+      if (leads) outside.add(endpoint);
+      else outside.delete(endpoint);
+      void naming.settle();
+    },
     settle: naming.settle,
     async stop() {
       await naming.stop();

@@ -153,7 +153,10 @@ export function attachedEndpoints(endpoints: Endpoints): NamedEndpoints {
 }
 
 /** Docker's containers. What they are called its engine tells, which is asked beside; a network may be internal on one engine only. */
-export function dockerEndpoints(door: Pick<DockerDoor, 'endpoints' | 'networks' | 'watch'>): NamedEndpoints {
+export function dockerEndpoints(
+  door: Pick<DockerDoor, 'endpoints' | 'networks' | 'watch'>,
+  outside: ReadonlySet<string>,
+): NamedEndpoints {
   return {
     list() {
       const internal = new Set(door.networks().flatMap((network) => (network.internal ? [network.id] : [])));
@@ -163,7 +166,7 @@ export function dockerEndpoints(door: Pick<DockerDoor, 'endpoints' | 'networks' 
         address,
         sandbox,
         names: null,
-        ...(internal.has(docker) ? { outside: false } : {}),
+        ...(outside.has(id) ? { outside: true } : internal.has(docker) ? { outside: false } : {}),
       }));
     },
     watch: (handler) => door.watch(handler),

@@ -160,7 +160,7 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
           socket: config.dockerEngine,
           mesh,
           door: docker,
-          names: names.names,
+          names,
           host,
           clock,
           log,

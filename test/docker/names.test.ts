@@ -83,6 +83,26 @@ story('a container is known on the other host as soon as it runs', {}, async (la
 });
 
 story(
+  'a container of internal networks asks nobody outside, unless Docker has it on another network, too',
+  { hosts: 1 },
+  async (lab) => {
+    await meshed(lab);
+    const one = lab.host(1);
+    await createNetwork(one, 'shut', '--internal');
+    const web = await sleeper(one, 'shut', 'web');
+    await one.ask('network', 'create', 'plain');
+    await sleeper(one, 'plain', 'near');
+    await knows(one, 'web', 'web', web, 3_000);
+    assert.equal(await told(one, 'web', 'near'), 'unknown');
+    await one.ask('network', 'connect', 'plain', 'web');
+    await knows(one, 'web', 'near', await addressIn(one, 'plain', 'near'), 5_000);
+    await one.ask('network', 'disconnect', 'plain', 'web');
+    await knows(one, 'web', 'near', 'unknown', 5_000);
+    assert.equal(await told(one, 'web', 'web'), web);
+  },
+);
+
+story(
   'containers keep the names that Docker knows, also while the daemon is away, and get the others back with it',
   {},
   async (lab) => {

@@ -65,6 +65,23 @@ test('an answer that was on its way when the container ended publishes nothing',
   assert.deepEqual(namesIn(world), []);
 });
 
+test('a container on a network of another driver that is not internal has another way out, until it ends', async () => {
+  const world = await started();
+  const { clock, docker, network, leadOut } = world;
+  const bridge = docker.addNetwork({ name: 'other', driver: 'bridge' });
+  const closed = docker.addNetwork({ name: 'closed', driver: 'bridge', internal: true });
+  docker.run({ name: 'plain', networks: { [network]: '10.32.1.2' } });
+  docker.run({ name: 'shut', networks: { [network]: '10.32.1.3', [closed]: '172.18.0.2' } });
+  await clock.settle();
+  assert.equal(leadOut.size, 0);
+  const web = docker.run({ name: 'web', networks: { [network]: '10.32.1.4', [bridge]: '172.17.0.2' } });
+  await clock.settle();
+  assert.equal(leadOut.size, 1);
+  docker.stop(web);
+  await clock.settle();
+  assert.equal(leadOut.size, 0);
+});
+
 test('a container that is on no network of the mesh is not named', async () => {
   const world = await started();
   const { clock, docker } = world;

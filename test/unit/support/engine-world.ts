@@ -17,6 +17,8 @@ export interface EngineWorld {
   readonly endpoints: Map<string, DriverEndpoint>;
   /** By endpoint. */
   readonly names: Map<string, NameRecord>;
+  /** Endpoints of containers with another way out. */
+  readonly leadOut: ReadonlySet<string>;
   /** Codes of the warnings. */
   warnings(): string[];
   /** Docker's networks of the driver, by name. */
@@ -33,6 +35,7 @@ export function createEngineWorld(...networks: readonly MeshNetwork[]): EngineWo
   const known = new Map<string, string>();
   const endpoints = new Map<string, DriverEndpoint>();
   const names = new Map<string, NameRecord>();
+  const leadOut = new Set<string>();
   const watchers = new Set<() => void>();
   const change = () => {
     for (const watcher of watchers) watcher();
@@ -60,6 +63,7 @@ export function createEngineWorld(...networks: readonly MeshNetwork[]): EngineWo
       networks: () => known,
       endpoints: () => [...endpoints.values()],
       name: async () => {},
+      leadsOut: (endpoint, outside) => void (outside ? leadOut.add(endpoint) : leadOut.delete(endpoint)),
       async releaseEndpoint(id) {
         endpoints.delete(id);
       },
@@ -87,6 +91,7 @@ export function createEngineWorld(...networks: readonly MeshNetwork[]): EngineWo
     known,
     endpoints,
     names,
+    leadOut,
     warnings: () => engine.status().warnings.map(({ code }) => code),
     dockerNetworks: async () => {
       const all = await docker.networks();
