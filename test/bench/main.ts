@@ -2,7 +2,7 @@
  * `npm run bench`: what joining hosts costs and how fast packets go, next to other tunnels and to none at all.
  *
  *   npm run bench                      everything, about half an hour
- *   npm run bench -- two-hosts         one part, or several: two-hosts, tunnels, vxlan, memory, docker-calls
+ *   npm run bench -- two-hosts         one part, or several: two-hosts, tunnels, vxlan, memory, docker-calls, docker
  *   npm run bench -- --quick           one run of each with short streams, to see that it works
  *   npm run bench -- tunnels --under veth,nic --systems weft,vxlan --tests t1,u64,ping --rounds 5 --seconds 8 --out /tmp/figures
  *
@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Context, type Part, saver } from './context.ts';
 import { dockerCalls } from './docker-calls.ts';
+import { docker } from './docker-part.ts';
 import { memory } from './memory-part.ts';
 import { inOwnSession } from './priority.ts';
 import { SYSTEMS } from './systems/all.ts';
@@ -29,6 +30,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   vxlan,
   memory,
   'docker-calls': dockerCalls,
+  docker,
 };
 const TESTS = 't1,r1,t4,r4,h1,ping,loaded,u64,u512,u1400,memory';
 

@@ -1,0 +1,70 @@
+import { dockerIsMissing } from '../lab/docker.ts';
+import { type Part, today } from './context.ts';
+import { type DockerFigures, dockerRun } from './docker-run.ts';
+import { describeMachine } from './machine.ts';
+import type { Series } from './statistics.ts';
+
+const silent = { command: () => {}, note: () => {} };
+const ROUNDS = 20;
+/** Milliseconds. */
+const MOST_EXTRA = 50;
+const MOST_NAME = 300;
+
+/** What a network of weft costs those who start containers on it. */
+export const docker: Part = async ({ quick, progress, save }) => {
+  const missing = dockerIsMissing();
+  if (missing !== undefined) {
+    progress(`docker is left out: ${missing}`);
+    return;
+  }
+  const rounds = quick ? 2 : ROUNDS;
+  progress(`docker run, ${rounds} times on each of two networks, and then a crowd`);
+  const figures = await dockerRun(silent, rounds);
+  const text = toMarkdown(figures, rounds);
+  console.log(text);
+  save(
+    'docker.json',
+    `${JSON.stringify({ date: today(), machine: describeMachine(), rounds, ...figures }, null, 2)}\n`,
+  );
+  save('docker.md', text);
+};
+
+function toMarkdown({ bridge, weft, name, crowd }: DockerFigures, rounds: number): string {
+  const machine = describeMachine();
+  const extra = weft.median - bridge.median;
+  const { containers, failures, duplicates, took } = crowd;
+  return [
+    '# Docker: figures',
+    '',
+    `${today()} UTC, \`npm run bench -- docker\`. ${machine.system}, kernel ${machine.kernel}, ${machine.cores} cores of ${machine.cpu},`,
+    `two engines on this machine. Medians of ${rounds} runs (least–most); the two networks take turns.`,
+    '',
+    '| | measured | goal | |',
+    '|---|---|---|---|',
+    row("`docker run -d` on Docker's bridge", milliseconds(bridge), '', undefined),
+    row('`docker run -d` on a network of weft', milliseconds(weft), '', undefined),
+    row('difference of the medians', `${extra.toFixed(0)} ms`, `≤ ${MOST_EXTRA} ms`, extra <= MOST_EXTRA),
+    row(
+      'name found on the other host after `docker run`',
+      milliseconds(name),
+      `≤ ${MOST_NAME} ms`,
+      name.median <= MOST_NAME,
+    ),
+    row(
+      `${containers} containers on two hosts in ${(took / 1_000).toFixed(0)} s: failures, addresses given twice`,
+      `${failures}, ${duplicates}`,
+      '0, 0',
+      failures + duplicates === 0,
+    ),
+    '',
+  ].join('\n');
+}
+
+function milliseconds({ median, least, most }: Series): string {
+  return `${median.toFixed(0)} (${least.toFixed(0)}–${most.toFixed(0)}) ms`;
+}
+
+function row(what: string, value: string, goal: string, met: boolean | undefined): string {
+  const verdict = met === undefined ? '' : met ? 'met' : '**missed**';
+  return `| ${what} | ${value} | ${goal} | ${verdict} |`;
+}

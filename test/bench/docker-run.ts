@@ -1,0 +1,103 @@
+import { addressIn, createNetwork, hasNetwork, meshed, sleeper } from '../docker/weft.ts';
+import { createDockerLab, type DockerLab } from '../lab/docker.ts';
+import type { DockerHost } from '../lab/docker-host.ts';
+import type { Echo } from '../lab/echo.ts';
+import { until } from '../lab/wait.ts';
+import { type Series, series } from './statistics.ts';
+
+/** Milliseconds throughout. */
+export interface DockerFigures {
+  /** `docker run -d` on Docker's bridge and on a network of weft, in turn. */
+  readonly bridge: Series;
+  readonly weft: Series;
+  /** From the end of `docker run` to the answer in a container of the other host; 0 when the name was there before. */
+  readonly name: Series;
+  readonly crowd: Crowd;
+}
+
+export interface Crowd {
+  readonly containers: number;
+  readonly failures: number;
+  /** Containers with an address that another one has. */
+  readonly duplicates: number;
+  /** Until the last of them ran. */
+  readonly took: number;
+}
+
+const CROWD = 100;
+/** So many commands at the same time; a person's script has fewer. */
+const AT_ONCE = 10;
+
+/** What a network of weft costs those who start containers on it; two Docker hosts. */
+export async function dockerRun(echo: Echo, rounds: number): Promise<DockerFigures> {
+  const lab = await createDockerLab({ hosts: 2, echo });
+  try {
+    await meshed(lab);
+    await createNetwork(lab.host(1), 'app');
+    await hasNetwork(lab.host(2), 'app');
+    // Docker makes its bridge for the way out with the first container.
+    for (const network of ['bridge', 'app']) await timedRun(lab.host(1), network);
+    const bridge: number[] = [];
+    const weft: number[] = [];
+    for (let round = 0; round < rounds; round++) {
+      bridge.push(await timedRun(lab.host(1), 'bridge'));
+      weft.push(await timedRun(lab.host(1), 'app'));
+    }
+    return {
+      bridge: series(bridge),
+      weft: series(weft),
+      name: await nameTimes(lab, rounds),
+      crowd: await crowd(lab),
+    };
+  } finally {
+    lab.close();
+  }
+}
+
+async function timedRun(host: DockerHost, network: string): Promise<number> {
+  const words = ['run', '-d', '--name', 'timed', '--network', network, 'busybox', 'sleep', '1000'];
+  const { elapsed } = await host.docker(words, { say: null });
+  await host.docker(['rm', '-f', 'timed'], { say: null });
+  return elapsed;
+}
+
+async function nameTimes(lab: DockerLab, rounds: number): Promise<Series> {
+  const [one, two] = [lab.host(1), lab.host(2)];
+  await sleeper(two, 'app', 'asker');
+  const times: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const name = `named${round}`;
+    const script = `while ! ping -c 1 -W 1 ${name} >/dev/null 2>&1; do :; done`;
+    const asked = two.docker(['exec', 'asker', 'sh', '-c', script], { say: null, timeout: 30_000 });
+    const found = asked.then(() => performance.now());
+    await sleeper(one, 'app', name);
+    const started = performance.now();
+    times.push(Math.max(0, (await found) - started));
+    await one.docker(['rm', '-f', name], { say: null });
+  }
+  await two.docker(['rm', '-f', 'asker'], { say: null });
+  return series(times);
+}
+
+async function crowd(lab: DockerLab): Promise<Crowd> {
+  const all = Array.from({ length: CROWD }, (_, index) => ({
+    host: lab.host(1 + (index % 2)),
+    name: `crowd${index}`,
+  }));
+  const began = performance.now();
+  const queue = [...all];
+  let failures = 0;
+  const worker = async () => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      const words = ['run', '-d', '--name', next.name, '--network', 'app', 'busybox', 'sleep', '1000'];
+      const { status } = await next.host.docker(words, { say: null, check: false });
+      if (status !== 0) failures++;
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, worker));
+  const took = performance.now() - began;
+  const addresses: string[] = [];
+  for (const { host, name } of all)
+    addresses.push(await until('its address', () => addressIn(host, 'app', name)));
+  return { containers: CROWD, failures, duplicates: addresses.length - new Set(addresses).size, took };
+}
