@@ -13,7 +13,7 @@ import { createLogger } from './logger.ts';
 import type { Config } from './options.ts';
 import { listensSoon } from './other-start.ts';
 import { acquirePidFile, type PidFile } from './pidfile.ts';
-import { notifyReady } from './systemd.ts';
+import { feedWatchdog, notifyReady } from './systemd.ts';
 import { readVersion } from './version.ts';
 
 /** What runs behind the API. Nothing of it has touched the machine's network when it is made. */
@@ -127,6 +127,7 @@ async function serve(open: OpenDaemon, config: Config, notes: readonly string[])
     });
     reportStart({ ok: true });
     notifyReady(log);
+    undo.unshift(feedWatchdog({ clock, log }));
     daemon
       .resume()
       .catch((error: unknown) => log.error('the mesh cannot be resumed', { error: toProblem(error).detail }));
