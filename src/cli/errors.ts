@@ -48,5 +48,5 @@ export function describeError(
   const message = known.message.replace(/^[A-Z](?=[a-z]* )/, (first) => first.toLowerCase());
   const lines = [`weft: ${clean(message)}`];
   if (known.remedy !== undefined) lines.push(`  → ${clean(known.remedy)}`);
-  return { text: `${lines.join('\n')}\n`.replace(/wf1_[A-Za-z0-9_-]+/g, 'wf1_…'), exit: known.exit };
+  return { text: `${lines.join('\n')}\n`.replace(/(wf1|wfr1)_[A-Za-z0-9_-]+/g, '$1_…'), exit: known.exit };
 }

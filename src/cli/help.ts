@@ -39,6 +39,29 @@ Examples:
 Detaches every endpoint, removes links, routes and rules, and leaves the machine as it was. Keys and addresses
 stay in the state folder: \`weft up\` brings them back. Where the daemon was killed, what it left is removed all the same;
 with nothing there it says so, and exits with 0 as well.`,
+  remove: `
+Examples:
+  weft remove blue                     a host that is gone for good
+  weft remove blue --yes               also when it is up
+  weft remove LDxxzuQS                 the end of its id, where two hosts have one name
+
+Runs on any host; the host that gave "blue" its first addresses, its heir, does it. Within seconds every host closes its links
+to "blue" and forgets its keys, the secret that opens links is changed, and the heir gives the addresses out again. A host that is only silent keeps
+everything until somebody removes it. One that comes back is told, and can join again as a new host: \`weft join TOKEN\`.`,
+  recover: `
+Examples:
+  weft recover blue --key-file root.key
+  weft root export | ssh third weft recover blue --key-file -
+
+For when the heir of a host is lost with it. This host takes the addresses over, once every other member has agreed. --force does
+not wait for members that are silent. That is unsafe: their containers may go on with addresses that others are given, until they
+come back; then they lose those, and \`weft status\` names them.`,
+  root: `
+Examples:
+  weft root export > root.key          on the host that made the mesh
+
+Keep it off line. Whoever has it can take over every host of the mesh; without it nothing can be done when the first two hosts are
+both lost.`,
   attach: `
 Examples:
   weft attach blue                     a namespace of \`ip netns\`

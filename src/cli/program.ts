@@ -6,6 +6,7 @@ import { clean } from './format.ts';
 import { HELP } from './help.ts';
 import type { Io } from './io.ts';
 import { addNetworks } from './network-program.ts';
+import { addRemoval } from './removal.ts';
 
 export interface CliParts {
   /** Without the program's name. */
@@ -109,6 +110,7 @@ export function createProgram(io: Io, run: Run): Command {
   addTrust(add);
   addDns(program, run);
   addNetworks(program, run);
+  addRemoval(program, run);
   addShowing(add, program);
   return program;
 }

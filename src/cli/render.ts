@@ -85,7 +85,7 @@ function renderPeerSummary(peers: readonly PeerStatus[]): string {
   return formatTable(
     ['PEER', 'STATE', 'CONTROL', 'PATH', 'SENT', 'RECEIVED', 'NOTE'],
     peers.map((peer) => [
-      peer.nickname,
+      labelOf(peer, peers),
       peer.state,
       renderControlState(peer.control),
       renderPath(peer.path),
@@ -94,6 +94,15 @@ function renderPeerSummary(peers: readonly PeerStatus[]): string {
       peer.lastError ?? '',
     ]),
   );
+}
+
+/** Two hosts of one name are told apart by the ends of their ids, which other commands take, too. */
+function labelOf(
+  { nickname, id }: { readonly nickname: string; readonly id: string },
+  all: readonly { readonly nickname: string }[],
+): string {
+  const alike = all.filter((other) => other.nickname === nickname).length;
+  return alike > 1 ? `${nickname} …${id.slice(-8)}` : nickname;
 }
 
 function renderControlState(control: ControlLinkStatus): string {
@@ -124,7 +133,7 @@ export function renderPeers({ peers }: { peers: readonly PeerStatus[] }): string
   return formatTable(
     ['PEER', 'STATE', 'VERSION', 'PATH', 'SESSION', 'SENT', 'RECEIVED', 'DROPPED', 'ID', 'NOTE'],
     peers.map((peer) => [
-      peer.nickname,
+      labelOf(peer, peers),
       peer.state,
       peer.version ?? '-',
       renderPath(peer.path),
@@ -143,7 +152,7 @@ export function renderPaths({ paths }: { paths: readonly PathRow[] }): string {
   return formatTable(
     ['PEER', 'PATH', 'MTU', 'LOSS', 'RTT', 'SENT', 'RECEIVED', 'WHY NOT BETTER'],
     paths.map((path) => [
-      path.nickname,
+      labelOf(path, paths),
       renderPath(path),
       String(path.mtu),
       path.loss === null ? '-' : `${(100 * path.loss).toFixed(0)} %`,
@@ -192,7 +201,7 @@ export function renderIpam({ ipam }: { ipam: IpamStatus | null }): string {
   const owners = formatTable(
     ['PEER', 'STATE', 'ADDRESSES', 'SHARE', 'FREE', 'ID'],
     ipam.owners.map((owner) => [
-      owner.nickname,
+      labelOf({ nickname: owner.nickname, id: owner.peer }, ipam.owners),
       owner.state,
       formatCount(owner.addresses),
       formatShare(owner.addresses, ipam.total),

@@ -3,6 +3,7 @@ import { ControlError } from '../doors/errors.ts';
 import type { NetworkInfo } from '../mesh/networks.ts';
 import { createDnsControl } from './dns-control.ts';
 import type { Network } from './network.ts';
+import { createRemovalControl } from './removal-control.ts';
 import { nameOf, networkStatus } from './status/networks.ts';
 import { createStatus, type StatusParts } from './status.ts';
 
@@ -90,6 +91,7 @@ export function createControl(parts: StatusParts): Control {
       await network.paths.retrust();
       return trustStatus(network);
     },
+    ...createRemovalControl(running),
     dns: createDnsControl(running, runner.network),
     down: () => runner.down(),
   };

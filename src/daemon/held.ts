@@ -1,3 +1,5 @@
+import { mkdir, rename } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Identity } from '../core/crypto.ts';
 import { ControlError } from '../doors/errors.ts';
 import { nodeCrypto } from '../host/crypto.ts';
@@ -28,6 +30,23 @@ export async function openHeld(directory: string, log: Log): Promise<Held> {
     if (error instanceof FileStoreError) throw new ControlError('state-unwritable', error.message);
     throw error;
   }
+}
+
+/** Moves the state to `removed-NAME` in its folder, and opens an empty one. */
+export async function renewHeld(directory: string, name: string, log: Log): Promise<Held> {
+  try {
+    const place = join(directory, `removed-${name}`);
+    await mkdir(place, { recursive: true, mode: 0o700 });
+    for (const file of ['state.previous', 'state']) {
+      // The current one last: what fails before it leaves the host what it was.
+      await rename(join(directory, file), join(place, file)).catch((error: NodeJS.ErrnoException) => {
+        if (error.code !== 'ENOENT') throw error;
+      });
+    }
+  } catch (error) {
+    throw new ControlError('state-unwritable', error instanceof Error ? error.message : String(error));
+  }
+  return openHeld(directory, log);
 }
 
 /** This host's key is made when it first starts. */

@@ -1,7 +1,7 @@
 import { HostError } from '../ports/host.ts';
 import { createControl } from './control.ts';
 import { createDockerService } from './docker.ts';
-import { openHeld } from './held.ts';
+import { openHeld, renewHeld } from './held.ts';
 import type { OpenDaemon } from './run.ts';
 import { createRunner } from './runner.ts';
 
@@ -10,7 +10,14 @@ export const openDaemon: OpenDaemon = async ({ config, clock, log }) => {
   // Whatever a daemon does needs it, also taking away what another one left.
   if (process.geteuid?.() !== 0) throw new HostError('not-root', 'only root may change the network');
   const held = await openHeld(config.state, log);
-  const runner = createRunner({ config, clock, log, held, reopen: () => openHeld(config.state, log) });
+  const runner = createRunner({
+    config,
+    clock,
+    log,
+    held,
+    reopen: () => openHeld(config.state, log),
+    renew: (name) => renewHeld(config.state, name, log),
+  });
   const docker = createDockerService({ config, runner, clock, log });
   return {
     control: createControl({ config, clock, runner, docker }),

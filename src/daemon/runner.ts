@@ -41,6 +41,8 @@ export interface RunnerParts {
   readonly held: Held;
   /** The state file anew: each section has one owner in a life of the keeper. */
   readonly reopen: () => Promise<Held>;
+  /** An empty state with a new key; the old one is kept under the name. */
+  readonly renew: (name: string) => Promise<Held>;
 }
 
 /** How long a join waits for the first session, and how often it looks, ms. */
@@ -143,6 +145,7 @@ export function createRunner(parts: RunnerParts): Runner {
   async function join(request: JoinRequest): Promise<boolean> {
     const token = readToken(request.token);
     await settled();
+    if (wasRemoved()) await renew();
     if (isMember()) {
       if (held.membership.get()?.genesis.mesh !== token.mesh) throw new ControlError('other-mesh');
       if (network === undefined) await starting('taking up the mesh', () => bringUp(false));
@@ -155,6 +158,27 @@ export function createRunner(parts: RunnerParts): Runner {
       await linked();
     });
     return true;
+  }
+
+  const wasRemoved = () => isMember() && (held.membership.get()?.removal.length ?? 0) > 0;
+
+  /** Of a host that was removed nothing is left but its folder: with another key it is another host. */
+  async function renew(): Promise<void> {
+    const { state } = phases.get();
+    if (state === 'starting' || state === 'stopping') throw new ControlError(state);
+    phases.enter('starting', 'putting away what this host was before it was removed');
+    const closing = network;
+    network = undefined;
+    try {
+      await closing?.close();
+      await openHost(config, log).restore();
+      await held.keeper.flush();
+      held = await parts.renew(held.identity.peer.slice(-8));
+    } catch (error) {
+      phases.enter('failed', error instanceof Error ? error.message : String(error));
+      throw error;
+    }
+    phases.enter('idle', IDLE);
   }
 
   async function redeem(token: ReturnType<typeof readToken>): Promise<void> {

@@ -31,7 +31,7 @@ export function createStatus(parts: StatusParts): () => Status {
     const phase = runner.phases.get();
     const counters = network?.datapath.counters();
     const peers = network === undefined ? [] : peerStatuses(network, counters as DatapathCounters, clock);
-    const warnings = warningsOf({ network, peers, keeper, docker: docker.problem() });
+    const warnings = warningsOf({ network, peers, keeper, docker: docker.problem(), now: clock.now() });
     return {
       version: readVersion(),
       phase,
@@ -63,8 +63,15 @@ export function createStatus(parts: StatusParts): () => Status {
 }
 
 function meshStatus({ mesh, range }: Network) {
-  const { creator, self, genesis } = mesh.membership;
-  return { id: mesh.id, creator: creator === self, range, encryption: !genesis.plain };
+  const { creator, self, genesis, epochs } = mesh.membership;
+  const [newest] = epochs();
+  return {
+    id: mesh.id,
+    creator: creator === self,
+    range,
+    encryption: !genesis.plain,
+    epoch: newest?.number ?? 0,
+  };
 }
 
 /** The data path binds the same address as the control plane, and a port of its own only when that was left to the kernel. */

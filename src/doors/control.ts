@@ -1,12 +1,16 @@
 import type { DnsControl } from './dns-control.ts';
 import type { NetworkControl, NetworkStatus } from './networks.ts';
+import type { RemovalControl } from './removal.ts';
+import type { Warning } from './warning.ts';
+
+export type { Warning } from './warning.ts';
 
 /**
  * What the doors ask of the daemon. The real one is daemon/control.ts, the twin doors/memory-control.ts. Data types are JSON-plain:
  * the object that `GET /v1/status` sends is the one that text and `--json` render. Everything rejects with an error whose code is
  * in doors/errors.ts: a ControlError, or a SpaceError, HostError or DialError as it came.
  */
-export interface Control extends NetworkControl {
+export interface Control extends NetworkControl, RemovalControl {
   /** From memory, at once, in every phase: status must answer when nothing else does. */
   status(): Status;
   /** Called on each change of `status().phase`. Returns the way to stop. */
@@ -181,6 +185,8 @@ export interface MeshStatus {
   readonly id: string;
   /** Whether this host made the mesh. */
   readonly creator: boolean;
+  /** Number of the secret that opens links; each removal makes a new one. */
+  readonly epoch: number;
   readonly range: string;
   /** False: made with `--no-encryption`. */
   readonly encryption: boolean;
@@ -312,17 +318,6 @@ export interface EndpointStatus {
   readonly mac: string | null;
   /** False when the sandbox is gone or its link is down. */
   readonly up: boolean;
-}
-
-/** One of severity `error` makes the host degraded. */
-export interface Warning {
-  /** Stable, kebab-case. */
-  readonly code: string;
-  readonly severity: 'info' | 'warning' | 'error';
-  /** One line that says what is wrong. */
-  readonly text: string;
-  /** The command or step that puts it right. */
-  readonly remedy: string;
 }
 
 export interface StateStatus {

@@ -109,7 +109,8 @@ export const TABLE = {
   removed: {
     status: 409,
     title: 'This host was removed from the mesh',
-    remedy: 'run `weft down`, move its state folder away, and join with a new token',
+    remedy:
+      'make a token with `weft invite` on a host of the mesh and run `weft join TOKEN` here: it joins as a new host',
   },
   'bad-secret': {
     status: 409,
@@ -147,6 +148,54 @@ export const TABLE = {
     status: 400,
     title: 'An address to dial is malformed',
     remedy: 'write HOST:PORT, or [IPV6]:PORT',
+  },
+
+  // Removing hosts.
+  'unknown-peer': { status: 404, title: 'There is no such host in this mesh', remedy: 'see `weft peers`' },
+  'ambiguous-peer': {
+    status: 409,
+    title: 'Several hosts answer to this name',
+    remedy: 'give the id, or its last eight characters, as `weft peers` shows them',
+  },
+  'already-removed': {
+    status: 409,
+    title: 'This host was removed already',
+    remedy: 'nothing is left to do; it may join again as a new host with a token of `weft invite`',
+  },
+  'own-peer': {
+    status: 409,
+    title: 'A host does not remove itself',
+    remedy: 'run `weft remove` on another host, or `weft down` here to leave the mesh alone for a while',
+  },
+  'peer-up': {
+    status: 409,
+    title: 'The host is up',
+    remedy: 'add --yes to remove it all the same; its containers then reach nobody on other hosts any more',
+  },
+  'heir-unreachable': {
+    status: 503,
+    title: 'The only host that may remove this one cannot be reached',
+    remedy: 'bring that host back; when it is lost for good, remove it first, and then this one',
+  },
+  'heir-reachable': {
+    status: 409,
+    title: 'The root key is not needed here',
+    remedy: 'use `weft remove`',
+  },
+  'needs-root-key': {
+    status: 409,
+    title: 'Nobody is left who may remove this host',
+    remedy: 'use `weft recover` with the key that `weft root export` printed',
+  },
+  'bad-root-key': {
+    status: 400,
+    title: 'This is not the root key of this mesh',
+    remedy: 'give the file that holds what `weft root export` printed; it starts with wfr1_',
+  },
+  'no-root-key': {
+    status: 409,
+    title: 'This host does not have the root key',
+    remedy: 'the host that made the mesh has it: run `weft root export` there, and give it with --key-file',
   },
 
   // Addresses.

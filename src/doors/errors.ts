@@ -35,6 +35,8 @@ const ALIASES: Readonly<Record<string, ErrorCode>> = {
   'SpaceError/no-witness': 'owner-unreachable',
   'SpaceError/bad-grant': 'bad-secret',
   'SpaceError/closed': 'stopping',
+  'MembershipError/not-heir': 'heir-unreachable',
+  'RemovalError/wrong-root': 'bad-root-key',
   'ListenError/in-use': 'port-in-use',
   'ListenError/bad-address': 'listen-address',
   'ListenError/not-local': 'listen-address',
@@ -71,7 +73,7 @@ export function toProblem(error: unknown): Problem {
   return { type: `urn:weft:error:${code}`, code, title, status, detail, remedy };
 }
 
-/** Replaces join tokens in any text that leaves the process. */
+/** Replaces join tokens and root keys in any text that leaves the process. */
 export function redact(text: string): string {
-  return text.replace(/wf1_[A-Za-z0-9_-]+/g, 'wf1_…');
+  return text.replace(/(wf1|wfr1)_[A-Za-z0-9_-]+/g, '$1_…');
 }

@@ -7,6 +7,7 @@ import {
   type Invitation,
   type InviteRequest,
   isDegraded,
+  type MeshStatus,
   type OwnerShare,
   type PeerStatus,
   type Phase,
@@ -20,6 +21,7 @@ import { findEndpoints } from './endpoints.ts';
 import { ControlError, type ErrorCode } from './errors.ts';
 import { createMemoryDns } from './memory-dns.ts';
 import { createMemoryNetworks } from './memory-networks.ts';
+import { createMemoryRemoval } from './memory-removal.ts';
 import type { NetworkStatus } from './networks.ts';
 
 /**
@@ -58,7 +60,7 @@ const NO_TRAFFIC = { sentPackets: 0, sentBytes: 0, receivedPackets: 0, receivedB
 
 export function createMemoryControl(options: MemoryControlOptions = {}): MemoryControl {
   let phase: Phase = { state: 'idle', text: 'in no mesh' };
-  let mesh: { id: string; creator: boolean; range: string; encryption: boolean } | null = null;
+  let mesh: MeshStatus | null = null;
   const trusted = new Set<string>();
   let facts: MemoryFacts = { peers: [], warnings: [], drops: {}, owners: [] };
   let made = 0;
@@ -76,6 +78,10 @@ export function createMemoryControl(options: MemoryControlOptions = {}): MemoryC
     phase = { state, text };
     for (const watcher of watchers) watcher(phase);
   }
+
+  const show = (more: Partial<MemoryFacts>) => {
+    facts = { ...facts, ...more };
+  };
 
   function requireRunning(): void {
     if (phase.state === 'starting' || phase.state === 'stopping') throw new ControlError(phase.state);
@@ -98,7 +104,7 @@ export function createMemoryControl(options: MemoryControlOptions = {}): MemoryC
     await Promise.resolve();
     enter('starting', 'bringing up the device');
     await Promise.resolve();
-    mesh = { id, creator, range, encryption };
+    mesh = { id, creator, range, encryption, epoch: 1 };
     enter('ready', 'ready');
     return { created: true, status: status() };
   }
@@ -319,13 +325,15 @@ export function createMemoryControl(options: MemoryControlOptions = {}): MemoryC
       if (!trusted.delete(subnet)) throw new ControlError('unknown-subnet');
       return trustStatus();
     },
+    ...createMemoryRemoval({ peer: PEER, nickname: options.nickname ?? 'memory' }, requireMesh, {
+      get: () => facts.peers,
+      set: (peers) => show({ peers }),
+    }),
     dns: createMemoryDns(named, requireMesh),
     down,
     createNetwork: whileInMesh(networks.createNetwork),
     removeNetwork: whileInMesh(networks.removeNetwork),
     renameNetwork: whileInMesh(networks.renameNetwork),
-    show(more) {
-      facts = { ...facts, ...more };
-    },
+    show,
   };
 }

@@ -64,7 +64,8 @@ const ADVICE: Readonly<Record<JoinErrorCode, string>> = {
   'unknown-token': 'the host that answered does not know the token: make a new one with `weft invite`',
   expired: 'the token has expired: make a new one with `weft invite`',
   'used-up': 'the token has been used as often as it may be: make a new one with `weft invite --uses N`',
-  removed: 'this host was removed from the mesh: move its state folder away and join as a new one',
+  removed:
+    'this host was removed from the mesh: run `weft down`, move its state folder away, and join as a new one',
   'old-epoch': 'the keys of the mesh are being changed: try again',
   busy: 'the host that answered is busy: try again in a few seconds',
   'no-space':

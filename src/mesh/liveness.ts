@@ -16,6 +16,8 @@ export interface Liveness {
   /** This peer included; sorted. Works it out anew: who only wants to know how many asks `count`. */
   up(): readonly PeerId[];
   count(): number;
+  /** By the clock: since when the peer is down; for one that was never up, since this peer started. Undefined while it is up. */
+  downSince(peer: PeerId): number | undefined;
   /** Links that a peer says it has. */
   degree(peer: PeerId): number;
   /** Called after the change. Returns the way to stop. */
@@ -52,6 +54,9 @@ export function createLiveness(parts: LivenessParts): Liveness {
   isUp.add(self);
   /** Out of reach since (by the clock), not yet down. */
   const missing = new Map<PeerId, number>();
+  /** Since when who was up once is down. */
+  const downs = new Map<PeerId, number>();
+  const started = clock.now();
   const upHandlers = new Set<(peer: PeerId) => void>();
   const downHandlers = new Set<(peer: PeerId) => void>();
   let publishing: Timer | undefined;
@@ -116,6 +121,7 @@ export function createLiveness(parts: LivenessParts): Liveness {
       }
       missing.delete(peer);
       isUp.delete(peer);
+      downs.set(peer, since);
       log.info('peer down', { peer });
       for (const handler of [...downHandlers]) handler(peer);
     }
@@ -131,6 +137,7 @@ export function createLiveness(parts: LivenessParts): Liveness {
     up: () => Array.from(isUp.numbers(), numbers.peer).sort(),
     count: isUp.count,
     degree: topology.degree,
+    downSince: (peer) => (isUp.has(numbers.known(peer)) ? undefined : (downs.get(peer) ?? started)),
     onPeerUp(handler) {
       upHandlers.add(handler);
       return () => upHandlers.delete(handler);

@@ -288,6 +288,9 @@ test('the help of every command has an example that begins with it', async () =>
     'version',
     'completion',
     'network',
+    'remove',
+    'recover',
+    'root',
   ]);
   assert.deepEqual(new Set(commands.filter((name) => name !== 'weft' && name !== 'help')), known);
   for (const name of known) {

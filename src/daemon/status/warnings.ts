@@ -1,18 +1,25 @@
 import type { PeerId } from '../../core/ids.ts';
 import type { PeerStatus, Warning } from '../../doors/control.ts';
 import type { OpenedKeeper } from '../../mesh/keeper.ts';
+import { describePeer } from '../../mesh/space/names.ts';
 import type { Network } from '../network.ts';
+import { REMOVAL_RULES } from './removal-warnings.ts';
 
-interface Facts {
+export interface Facts {
   readonly network: Network | undefined;
   readonly peers: readonly PeerStatus[];
   readonly keeper: OpenedKeeper;
   /** Why Docker cannot find the daemon, if it should. */
   readonly docker: string | undefined;
+  /** By the clock. */
+  readonly now: number;
 }
 
+export type Rule = (facts: Facts) => Warning | undefined;
+
 /** One rule a warning; each looks at the facts and says nothing when all is well. */
-const RULES: readonly ((facts: Facts) => Warning | undefined)[] = [
+const RULES: readonly Rule[] = [
+  ...REMOVAL_RULES,
   ({ network }) => {
     const text = network?.failure();
     return text === undefined
@@ -22,17 +29,6 @@ const RULES: readonly ((facts: Facts) => Warning | undefined)[] = [
           severity: 'error',
           text: `No packets flow: ${text}`,
           remedy: 'run `weft down`, then `weft up`',
-        };
-  },
-  ({ network }) => {
-    const disputed = network?.mesh.space.quarantine().length ?? 0;
-    return disputed === 0
-      ? undefined
-      : {
-          code: 'ring-disputed',
-          severity: 'error',
-          text: `${disputed} changes of the ring are not accepted here`,
-          remedy: 'see `weft status ipam`; the host that wrote them must be looked at',
         };
   },
   ({ keeper }) =>
@@ -124,7 +120,7 @@ const RULES: readonly ((facts: Facts) => Warning | undefined)[] = [
       : {
           code: 'records-refused',
           severity: 'warning',
-          text: `${refused.reduce((sum, { count }) => sum + count, 0)} records were refused, most of ${worst.author ?? 'an unknown peer'}: ${worst.problem}`,
+          text: `${refused.reduce((sum, { count }) => sum + count, 0)} records were refused, most of ${worst.author === undefined || network === undefined ? 'an unknown peer' : describePeer(network.mesh.records, worst.author)}: ${worst.problem}`,
           remedy: 'look at that host: its version, its disk, and who has access to it',
         };
   },

@@ -10,6 +10,7 @@ import type {
 import type { DnsAddRequest, DnsRemoveRequest, LookupRequest } from '../dns-control.ts';
 import { ControlError } from '../errors.ts';
 import type { CreateNetworkRequest, NetworkRequest, RenameNetworkRequest } from '../networks.ts';
+import type { RecoverRequest, RemovePeerRequest } from '../removal.ts';
 import { boolean, cidr, type Field, integer, ipv4, list, optional, type Schema, text } from './schema.ts';
 
 /**
@@ -91,6 +92,26 @@ export const dnsRemoveBody: Schema<DnsRemoveRequest> = {
 };
 
 export const dnsLookupBody: Schema<LookupRequest> = { name: hostName, network: optional(networkName) };
+
+/** A nickname, an id, or the end of one. */
+const peerName = text(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/, 'a host as `weft peers` shows it: nickname or id');
+
+export const removePeerBody: Schema<RemovePeerRequest> = { peer: peerName, yes: optional(boolean) };
+
+/** Its own code, and never a word of the value. */
+const rootKey: Field<string> = {
+  optional: false,
+  read(value) {
+    if (typeof value === 'string' && /^wfr1_[A-Za-z0-9_-]{48}$/.test(value)) return value;
+    throw new ControlError('bad-root-key');
+  },
+};
+
+export const recoverBody: Schema<RecoverRequest> = {
+  peer: peerName,
+  key: optional(rootKey),
+  force: optional(boolean),
+};
 
 export const exposeBody: Schema<ExposeRequest> = { ip: optional(ipv4), network: optional(networkName) };
 

@@ -12,6 +12,8 @@ import {
   inviteBody,
   joinBody,
   networkBody,
+  recoverBody,
+  removePeerBody,
   renameNetworkBody,
   trustBody,
 } from './bodies.ts';
@@ -45,6 +47,9 @@ export function createRoutes(control: Control): readonly Route[] {
     get('/v1/version', () => ({ version: control.status().version })),
     get('/v1/status', () => control.status()),
     get('/v1/peers', () => ({ peers: control.status().peers })),
+    post('/v1/peers/remove', removePeerBody, (body) => control.removePeer(body)),
+    post('/v1/peers/recover', recoverBody, (body) => control.recover(body)),
+    post('/v1/root/export', {}, () => control.exportRoot()),
     get('/v1/networks', () => ({ networks: control.status().networks })),
     post('/v1/networks/create', createNetworkBody, (body) => control.createNetwork(body)),
     post('/v1/networks/remove', networkBody, (body) => control.removeNetwork(body)),

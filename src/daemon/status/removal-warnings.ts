@@ -1,0 +1,111 @@
+import { parseIpv4 } from '../../core/address.ts';
+import type { PeerId } from '../../core/ids.ts';
+import { describePeer } from '../../mesh/space/names.ts';
+import type { Facts, Rule } from './warnings.ts';
+
+/** An heir that is away stops the peers whose heir it is from giving addresses away; after so long it may not come back, ms. */
+export const HEIR_AWAY_AFTER = 3_600_000;
+const HOUR = 3_600_000;
+
+type Mesh = NonNullable<Facts['network']>['mesh'];
+
+const names = (mesh: Mesh, peers: readonly PeerId[]) =>
+  `${peers
+    .slice(0, 5)
+    .map((peer) => describePeer(mesh.records, peer))
+    .join(', ')}${peers.length > 5 ? ', …' : ''}`;
+
+/** What has not to do with a bad record, only with what is still on its way or was lost on it. */
+const PASSING: readonly string[] = ['waiting', 'heir-unknown', 'witness-not-heir', 'not-successor', 'late'];
+
+export const REMOVAL_RULES: readonly Rule[] = [
+  ({ network }) => {
+    const membership = network?.mesh.membership;
+    if (membership?.isRemoved(membership.self) !== true) return undefined;
+    return {
+      code: 'removed',
+      severity: 'error',
+      text: 'This host was removed from the mesh: its containers reach nobody on other hosts',
+      remedy:
+        'run `weft invite` on a host of the mesh and `weft join TOKEN` here: it joins as a new host, and what is attached is attached again',
+    };
+  },
+  ({ network }) => {
+    const disputed = (network?.mesh.space.quarantine() ?? []).filter(
+      ({ reason }) => !PASSING.includes(reason),
+    );
+    if (network === undefined || disputed.length === 0) return undefined;
+    const { mesh } = network;
+    const authors = [...new Set(disputed.map(({ author }) => author))];
+    const [worst] = authors;
+    return {
+      code: 'ring-disputed',
+      severity: 'error',
+      text: `${disputed.length} changes of the ring are set aside, written by ${names(mesh, authors)}; everything else goes on`,
+      remedy: `see \`weft status ipam\` and look at that host; \`weft remove ${(worst as string).slice(-8)} --yes\` settles it, its heir then has the addresses`,
+    };
+  },
+  ({ network }) => {
+    const lost = network === undefined ? [] : lostAddresses(network.mesh);
+    if (lost.length === 0) return undefined;
+    return {
+      code: 'addresses-lost',
+      severity: 'error',
+      text: `${lost.length} addresses in use here belong to another host now: ${lost.slice(0, 5).join(', ')}${lost.length > 5 ? ', …' : ''}`,
+      remedy: 'detach those endpoints (`weft ps`) and attach them again: they get other addresses',
+    };
+  },
+  ({ network }) => {
+    const waits = network?.mesh.space.inheritance.waiting() ?? [];
+    const [first] = waits;
+    if (network === undefined || first === undefined) return undefined;
+    const missing = [...new Set(waits.flatMap((one) => one.missing))];
+    return {
+      code: 'takeover-waits',
+      severity: 'warning',
+      text: `The addresses of ${names(
+        network.mesh,
+        waits.map(({ peer }) => peer),
+      )} wait until every host has agreed; missing: ${names(network.mesh, missing) || 'nobody, their answers are on the way'}`,
+      remedy: 'bring the missing hosts back, or `weft remove` those that are lost for good',
+    };
+  },
+  ({ network, now }) => {
+    if (network === undefined) return undefined;
+    const away = heirsAway(network.mesh, now);
+    const [first] = away;
+    if (first === undefined) return undefined;
+    const hours = Math.floor(first.away / HOUR);
+    return {
+      code: 'heir-away',
+      severity: 'warning',
+      text: `${describePeer(network.mesh.records, first.heir)} has been away for ${hours} h; hosts whose heir it is cannot give addresses away: ${names(network.mesh, first.of)}`,
+      remedy: 'bring it back, or `weft remove` it when it is lost for good: then its own heir stands in',
+    };
+  },
+];
+
+function lostAddresses({ space, membership }: Mesh): readonly string[] {
+  const ring = space.ring();
+  return space.allocations().flatMap(({ address }) => {
+    const parsed = parseIpv4(address);
+    const at = parsed.ok ? parsed.value : -1;
+    const owner = ring.find(({ start, last }) => start <= at && at <= last)?.owner;
+    return owner === undefined || owner === membership.self || membership.isRemoved(membership.self)
+      ? []
+      : [address];
+  });
+}
+
+function heirsAway({ membership, liveness }: Mesh, now: number) {
+  const away = new Map<PeerId, PeerId[]>();
+  for (const peer of membership.members()) {
+    const heir = membership.witnessOf(peer);
+    const since = heir === undefined ? undefined : liveness.downSince(heir);
+    if (heir === undefined || since === undefined || now - since < HEIR_AWAY_AFTER) continue;
+    away.set(heir, [...(away.get(heir) ?? []), peer]);
+  }
+  return [...away]
+    .map(([heir, of]) => ({ heir, of, away: now - (liveness.downSince(heir) ?? now) }))
+    .sort((a, b) => b.of.length - a.of.length);
+}
