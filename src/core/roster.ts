@@ -37,6 +37,10 @@ export interface Roster extends Lineage {
   revision(): number;
 }
 
+/** Certificates of one issuer that count, and of one peer: what is beyond is an attack. */
+export const MAX_ISSUED = 8_192;
+const MAX_OF_PEER = 64;
+
 interface Held {
   readonly certificate: Certificate;
   readonly shownBy: Set<PeerId>;
@@ -139,9 +143,17 @@ export function createRoster(root: PeerId, creator: PeerId): Roster {
     reach((byIssuer.get(root) ?? []).map((held) => ({ held, depth: 1 })));
   }
 
+  function isTooMany({ peer, issuer }: Certificate): boolean {
+    if (issuer === root) return false;
+    return (
+      (byIssuer.get(issuer)?.length ?? 0) >= MAX_ISSUED || (byPeer.get(peer)?.length ?? 0) >= MAX_OF_PEER
+    );
+  }
+
   function addCertificate(certificate: Certificate, shownBy: PeerId | undefined): void {
     const { peer, issuer } = certificate;
     let held = byPeer.get(peer)?.find((known) => isSame(known.certificate, certificate));
+    if (held === undefined && isTooMany(certificate)) return;
     if (held !== undefined && (shownBy === undefined || held.shownBy.has(shownBy))) return;
     let touched = tombstones.has(peer) || tombstones.has(issuer);
     if (held === undefined) {

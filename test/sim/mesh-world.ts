@@ -65,6 +65,8 @@ export interface SimHost {
   readonly name: string;
   readonly number: number;
   readonly peer: PeerId;
+  /** For tests in which a host misbehaves. */
+  readonly identity: Identity;
   readonly address: string;
   /** Undefined while it is down or in no mesh. */
   readonly mesh: Mesh | undefined;
@@ -353,6 +355,7 @@ function createHost(parts: HostParts, number: number, wallOffset: number): SimHo
     number,
     address,
     peer: identity.peer,
+    identity,
     get mesh() {
       return life?.mesh;
     },

@@ -1,8 +1,9 @@
+import type { Range } from '../../core/address.ts';
 import type { Crypto } from '../../core/crypto.ts';
 import { DEFAULT_NETWORK, type NetworkId, type PeerId } from '../../core/ids.ts';
-import { donationPart, largestFree, leaseAt } from '../../core/ipam.ts';
+import { donationPart, freeCount, largestFree, leaseAt } from '../../core/ipam.ts';
 import type { NetworkPlans } from '../../core/network.ts';
-import { itemAt } from '../../core/ranges.ts';
+import { itemAt, sizeOf } from '../../core/ranges.ts';
 import type { RingEntry } from '../../core/ring-entry.ts';
 import { clip } from '../../core/subnets.ts';
 import type { Membership } from '../membership.ts';
@@ -36,6 +37,11 @@ const WAY_BACK = 300;
 const HEIR_TIMEOUT = 1_500;
 /** Of the ring that one peer may own when it asks for a single address: each is a record for ever, and of those a donor may write only so many. */
 export const MAX_PIECES = 256;
+/** So many free addresses, or this part of the range where that is less, a host keeps for itself, whoever asks and however often. */
+const RESERVE = 256;
+const RESERVED_PART = 1 / 64;
+/** Of a free run, for who owns more than this host already: nobody needs half of everybody's. */
+const RICH_PART = 1 / 16;
 
 export function createGiver(parts: GiverParts): Giver {
   const { self, ledger, state, donor, membership, messenger, crypto, waiting, networks } = parts;
@@ -97,7 +103,26 @@ export function createGiver(parts: GiverParts): Giver {
     const parts = network === DEFAULT_NETWORK ? own : plan.automatic.flatMap((part) => clip(own, part));
     const free = largestFree(parts, plan.subnet, state.leases.get());
     if (free === undefined) return { refused: 'none' };
-    return donor.donate(free.block, donationPart(free.run, plan.subnet), to, ownWitness);
+    const part = partFor(to, free.run, plan.subnet);
+    if (network === DEFAULT_NETWORK && sizeOf(free.run) - sizeOf(part) < reserve(own, plan.subnet)) {
+      return { refused: 'none' };
+    }
+    return donor.donate(free.block, part, to, ownWitness);
+  }
+
+  function partFor(to: PeerId, run: Range, subnet: Range): Range {
+    const part = donationPart(run, subnet);
+    if (ledger.ownedBy(to) <= ledger.ownedBy(self)) return part;
+    const size = Math.max(1, Math.floor(sizeOf(run) * RICH_PART));
+    return { start: Math.max(part.start, run.last - size + 1), last: run.last };
+  }
+
+  /** What the largest run has to keep, beside what is free elsewhere. */
+  function reserve(own: readonly Range[], subnet: Range): number {
+    const wanted = Math.min(RESERVE, Math.floor(sizeOf(subnet) * RESERVED_PART));
+    const largest = largestFree(own, subnet, state.leases.get());
+    const elsewhere = freeCount(own, subnet, state.leases.get()) - (largest ? sizeOf(largest.run) : 0);
+    return Math.max(0, wanted - elsewhere);
   }
 
   async function finish(answer: SpaceReply | Promise<RingEntry>, wait: number): Promise<SpaceReply> {
