@@ -37,9 +37,9 @@ const WAY_BACK = 300;
 const HEIR_TIMEOUT = 1_500;
 /** Of the ring that one peer may own when it asks for a single address: each is a record for ever, and of those a donor may write only so many. */
 export const MAX_PIECES = 256;
-/** So many free addresses, or this part of the range where that is less, a host keeps for itself, whoever asks and however often. */
+/** So many free addresses a host keeps for itself, whoever asks and however often; of a range that is small all are given. */
 const RESERVE = 256;
-const RESERVED_PART = 1 / 64;
+const SMALL_RANGE = 65_536;
 /** Of a free run, for who owns more than this host already: nobody needs half of everybody's. */
 const RICH_PART = 1 / 16;
 
@@ -119,7 +119,7 @@ export function createGiver(parts: GiverParts): Giver {
 
   /** What the largest run has to keep, beside what is free elsewhere. */
   function reserve(own: readonly Range[], subnet: Range): number {
-    const wanted = Math.min(RESERVE, Math.floor(sizeOf(subnet) * RESERVED_PART));
+    const wanted = sizeOf(subnet) < SMALL_RANGE ? 0 : RESERVE;
     const largest = largestFree(own, subnet, state.leases.get());
     const elsewhere = freeCount(own, subnet, state.leases.get()) - (largest ? sizeOf(largest.run) : 0);
     return Math.max(0, wanted - elsewhere);
