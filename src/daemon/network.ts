@@ -137,6 +137,7 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     ...{ self, networks, space, host, keeper, clock, random, log, mtu },
     suggest: (network, container) => engine?.sticky.suggest(network, container),
   });
+  let unguard: (() => Promise<void>) | undefined;
   const isolation = createIsolation({ networks, space, host, clock, log });
   const { device } = config;
   const others = docker.owns;
@@ -182,6 +183,7 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
   try {
     progress('looking after what is attached');
     await isolation.start();
+    unguard = await host.guard();
     await endpoints.start();
     await docker.start();
     engine?.start();
@@ -189,6 +191,7 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     await paths.start();
   } catch (error) {
     isolation.stop();
+    await unguard?.();
     await paths.close();
     await Promise.all([endpoints.stop(), docker.stop(), engine?.stop()]);
     await mesh.close();
@@ -218,6 +221,7 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     async close() {
       stopLooking();
       isolation.stop();
+      await unguard?.();
       await names.stop();
       await Promise.all([endpoints.stop(), docker.stop(), engine?.stop(), paths.close()]);
       await mesh.close();

@@ -9,23 +9,24 @@ import type { Namespace } from './namespace.ts';
 export async function raiseIsolation(host: Namespace, subnets: readonly Cidr[]): Promise<void> {
   // Adding what is there already changes nothing, so that there is something to delete in any case; all of it is one step.
   const lines = ['add table inet weft-networks', 'delete table inet weft-networks'];
-  if (subnets.length > 0) lines.push(rulesFor(subnets.map(({ start, prefix }) => formatCidr(start, prefix))));
+  if (subnets.length > 0) lines.push(`table inet weft-networks {\n${isolationOf(subnets)}\n}`);
   await host.run(['nft', '-f', '-'], `${lines.join('\n')}\n`);
 }
 
-function rulesFor(subnets: readonly string[]): string {
-  const pairs = subnets.map((subnet) => `${subnet} . ${subnet}`);
-  return `table inet weft-networks {
-  set apart { type ipv4_addr; flags interval; elements = { ${subnets.join(', ')} }; }
-  set inside { type ipv4_addr . ipv4_addr; flags interval; elements = { ${pairs.join(', ')} }; }
-  chain forwarded {
-    type filter hook forward priority filter; policy accept;
-    ip saddr @apart goto leaving
-    ip daddr @apart counter drop
-  }
-  chain leaving {
-    ip saddr . ip daddr @inside accept
-    counter drop
-  }
+/** The body of the table. */
+export function isolationOf(subnets: readonly Cidr[]): string {
+  if (subnets.length === 0) return '';
+  const texts = subnets.map(({ start, prefix }) => formatCidr(start, prefix));
+  const pairs = texts.map((subnet) => `${subnet} . ${subnet}`);
+  return `set apart { type ipv4_addr; flags interval; elements = { ${texts.join(', ')} }; }
+set inside { type ipv4_addr . ipv4_addr; flags interval; elements = { ${pairs.join(', ')} }; }
+chain leaving {
+ip saddr . ip daddr @inside accept
+counter drop
+}
+chain forwarded {
+type filter hook forward priority filter; policy accept;
+ip saddr @apart goto leaving
+ip daddr @apart counter drop
 }`;
 }

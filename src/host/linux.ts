@@ -15,7 +15,8 @@ import type { Log } from '../ports/log.ts';
 import { checkMachine, checkMesh, checkOverlap, isOurDevice, prepareDevice } from './device.ts';
 import { fastPathSources, raiseFastPath, readFastPath, readSent, removeFastPath } from './fast-path.ts';
 import { raiseFirewall, removeFirewall } from './firewall.ts';
-import { raiseIsolation } from './firewall-networks.ts';
+import { createFirewallGuard, type FirewallGuard } from './firewall-guard.ts';
+import { isolationOf, raiseIsolation } from './firewall-networks.ts';
 import { createAdmission } from './firewall-vxlan.ts';
 import { admitForwarding, removeForwarding } from './forwarding.ts';
 import { readIdleLinks } from './holder.ts';
@@ -61,6 +62,9 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
   let fast: FastPathPlan | null = null;
   /** Subnets to keep apart that the kernel does not know yet. */
   let unapplied: readonly Cidr[] | undefined;
+  let apart: readonly Cidr[] = [];
+  let firewallGuard: FirewallGuard | undefined;
+  let lookUnderWay = false;
 
   async function prepare(plan: MeshPlan): Promise<void> {
     const range = checkMesh(plan);
@@ -104,7 +108,40 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
   async function isolate(): Promise<void> {
     if (unapplied === undefined) return;
     await raiseIsolation(host, unapplied);
+    apart = unapplied;
     unapplied = undefined;
+    await firewallGuard?.hold(isolationOf(apart));
+  }
+
+  /** Puts back the tables that somebody has taken away. */
+  async function putBack(): Promise<void> {
+    lookUnderWay = false;
+    if (mesh === undefined) return;
+    const there = (await host.run(['nft', 'list', 'tables'])).split('\n');
+    const has = (table: string) => there.includes(`table ${table}`);
+    if (has('inet weft') && has('arp weft') && (apart.length === 0 || has('inet weft-networks'))) return;
+    log.warn('somebody has removed rules of the firewall: putting them back');
+    await raiseIsolation(host, apart);
+    await raiseFirewall(host, mesh, guardedLinks(await readLinks(host)));
+  }
+
+  function lookSoon(): void {
+    if (lookUnderWay) return;
+    lookUnderWay = true;
+    exclusively(putBack).catch((error: unknown) =>
+      log.error('rules of the firewall cannot be put back', { error: String(error) }),
+    );
+  }
+
+  async function guard(): Promise<() => Promise<void>> {
+    await firewallGuard?.stop();
+    const started = createFirewallGuard(netns, log, lookSoon);
+    firewallGuard = started;
+    await started.hold(isolationOf(apart));
+    return async () => {
+      if (firewallGuard === started) firewallGuard = undefined;
+      await started.stop();
+    };
   }
 
   async function setHostAddresses(addresses: readonly HostAddress[]): Promise<void> {
@@ -156,6 +193,8 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
     await removeForwarding(host);
     await raiseIsolation(host, []);
     unapplied = undefined;
+    apart = [];
+    await firewallGuard?.hold('');
     await ledger.clear();
     mesh = undefined;
     exposed = [];
@@ -203,6 +242,7 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
         return isolate();
       });
     },
+    guard: () => exclusively(guard),
     setHostAddresses: (addresses) => exclusively(() => setHostAddresses(addresses)),
     setFastPath: (plan) => exclusively(() => setFastPath(plan)),
     fastPath: () => exclusively(() => readFastPath(host, admission)),

@@ -45,6 +45,11 @@ export interface Host {
    */
   setNetworks(subnets: readonly string[]): Promise<void>;
   /**
+   * From now on puts back what others take away from the firewall, and keeps networks apart even while it is away, until the returned
+   * function is called or this process ends. Rules that are there stay.
+   */
+  guard(): Promise<() => Promise<void>>;
+  /**
    * Removes everything that any of the above made and puts back every sysctl; whether there was any link. Refuses, like `prepare`, with
    * `machine-in-use` while another daemon holds its device in this network namespace: what is there is that one's.
    */

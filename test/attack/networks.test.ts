@@ -17,6 +17,7 @@ import { createLinuxHost } from '../../src/host/linux.ts';
 import type { Host } from '../../src/ports/host.ts';
 import { silentLog } from '../hosts/log.ts';
 import { createNamespaces, type Namespaces, needsRoot } from '../hosts/namespaces.ts';
+import { until } from '../lab/wait.ts';
 
 const MESH = { device: 'weft0', range: '10.32.0.0/12', mtu: 1400 };
 const NETWORKS = ['10.33.1.0/24', '10.33.2.0/24'];
@@ -205,6 +206,40 @@ describe('networks', { skip: needsRoot }, () => {
     flood.stop();
     assert.equal((await echoes('blue1')) - before, 0);
     assert.equal(await pings('red1', 'red3'), COUNT);
+  });
+
+  test('a firewall that is flushed again and again lets nothing forbidden through, and is back each time', async (t) => {
+    const unguard = await host.guard();
+    t.after(unguard);
+    const tables = async () => {
+      const lines = (await net.run('host', 'nft', 'list', 'tables')).trim().split('\n');
+      // Behind the name of an owned one stands its owner.
+      return lines.map((line) => line.replace(/ *#.*/, '')).sort();
+    };
+    const whole = await tables();
+    assert.ok(whole.includes('table inet weft-networks') && whole.includes('table inet weft-held'));
+    const before = await Promise.all([echoes('blue1'), echoes('weft1')]);
+    const floods = (['blue1', 'weft1'] as const).map((to) =>
+      net.start(at('red1'), 'ping', '-n', '-q', '-i', '0.002', addressOf(to)),
+    );
+    for (let round = 0; round < 20; round += 1) {
+      await net.run('host', 'nft', 'flush', 'ruleset');
+      await until('the rules to be back', async () => (await tables()).join() === whole.join());
+    }
+    for (const flood of floods) flood.stop();
+    assert.deepEqual(await Promise.all([echoes('blue1'), echoes('weft1')]), before);
+    assert.equal(await pings('red1', 'red3'), COUNT);
+    await host.setNetworks([NETWORKS[0] as string]);
+    assert.equal(await pings('blue1', 'weft1'), COUNT, 'what is held follows what is wanted');
+    await unguard();
+    assert.doesNotMatch((await tables()).join(), /held/);
+    assert.equal(await pings('red1', 'weft1'), 0, 'the tables that stay are enough without a guard');
+    await net.run('host', 'nft', 'flush', 'ruleset');
+    assert.equal(
+      await pings('red1', 'weft1'),
+      COUNT,
+      'without guard and rules it is open: this test shows something',
+    );
   });
 });
 

@@ -218,6 +218,7 @@ export function createMemoryHost({ tables }: MemoryMachine): Host {
       return { peers };
     },
     fastPathSent: async () => 0,
+    guard: async () => async () => undefined,
     async setNetworks(subnets) {
       const parsed = subnets.map((text) => readSubnet(text));
       if (overlapping(parsed) !== undefined) throw new HostError('bad-request', 'two subnets overlap');
