@@ -297,6 +297,16 @@ export function hostContract(title: string, skip: string | false, makeBench: () 
       assert.deepEqual(await bench.networks(), []);
     });
 
+    test('a guard that is begun again takes the place of the first, follows the networks, and leaves them', async () => {
+      const ends = [await host.guard(), await host.guard()];
+      await host.setNetworks(['10.33.1.0/24']);
+      await host.plug(plan(one));
+      await host.setNetworks(['10.33.2.0/24']);
+      for (const end of ends) await end();
+      assert.deepEqual(await bench.networks(), ['10.33.2.0/24']);
+      assert.deepEqual(await endpoints(), [A]);
+    });
+
     test('a restore removes everything, and may be repeated by a later life', async () => {
       await host.plug(plan(one));
       await host.setHostAddresses([{ address: '10.32.0.9/12' }]);
