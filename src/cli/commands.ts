@@ -70,7 +70,7 @@ function pick(whole: Status, section: Exclude<Section, 'paths'> | undefined): An
     case 'connections':
       return answer({ connections: whole.peers.map(toConnection) }, render.renderConnections);
     case 'ipam':
-      return answer({ ipam: whole.ipam }, render.renderIpam);
+      return answer({ ipam: whole.ipam, networks: whole.networks }, render.renderIpam);
     case 'endpoints':
       return answer({ endpoints: whole.endpoints }, render.renderEndpoints);
   }

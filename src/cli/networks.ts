@@ -2,7 +2,8 @@ import type { NetworkStatus } from '../doors/networks.ts';
 import { type Answer, answer, type Context } from './answer.ts';
 import { createClient } from './client.ts';
 import { CliError } from './errors.ts';
-import { clean, formatCount, formatTable } from './format.ts';
+import { clean, formatCount } from './format.ts';
+import { renderNetworks } from './render-networks.ts';
 
 export interface CreateOptions {
   readonly subnet?: string;
@@ -43,22 +44,6 @@ export async function rename({ socket }: Context, network: string, name: string)
 async function all(socket: string): Promise<readonly NetworkStatus[]> {
   return ((await createClient(socket).get('/v1/networks')) as { networks: readonly NetworkStatus[] })
     .networks;
-}
-
-export function renderNetworks({ networks }: { networks: readonly NetworkStatus[] }): string {
-  return formatTable(
-    ['NAME', 'SUBNET', 'USED HERE', 'FREE HERE', 'ID', 'NOTE'],
-    networks.map((one) => [
-      one.name ?? '-',
-      one.subnet,
-      formatCount(one.used),
-      formatCount(one.free),
-      one.id,
-      [one.internal ? 'internal' : '', one.clash === null ? '' : `${one.clash} is the name of an older one`]
-        .filter((note) => note !== '')
-        .join('; '),
-    ]),
-  );
 }
 
 function renderNetwork(network: NetworkStatus): string {

@@ -23,6 +23,7 @@ import {
   formatShare,
   formatTable,
 } from './format.ts';
+import { renderNetworks } from './render-networks.ts';
 
 /** Text of what the API answered: each function sees nothing but the object that `--json` prints. */
 
@@ -195,7 +196,7 @@ export interface Connection extends ControlLinkStatus {
   readonly lastError: string | null;
 }
 
-export function renderIpam({ ipam }: { ipam: IpamStatus | null }): string {
+export function renderIpam({ ipam, networks }: Pick<Status, 'ipam' | 'networks'>): string {
   if (ipam === null)
     return 'No addresses, for this host is in no mesh: run `weft up` or `weft join TOKEN`.\n';
   const owners = formatTable(
@@ -217,6 +218,7 @@ export function renderIpam({ ipam }: { ipam: IpamStatus | null }): string {
     `${formatPlural(ipam.total, 'address', 'addresses')} in ${ipam.range}; here ${formatCount(ipam.allocated)} in use, ${formatCount(ipam.free)} free\n\n`,
     owners,
     `\n${own}`,
+    `\n${renderNetworks({ networks })}`,
     ...ipam.disputes.map((dispute) =>
       clean(`disputed: ${dispute.start}-${dispute.last} ${dispute.text}`).concat('\n'),
     ),

@@ -147,9 +147,9 @@ test('the tables show every field of every row', async () => {
       }
     }),
   );
-  const { ipam, endpoints } = await statusWith({ peers: [], warnings: [], drops: {} });
+  const { ipam, endpoints, networks } = await statusWith({ peers: [], warnings: [], drops: {} });
   assert.match(
-    renderIpam({ ipam }),
+    renderIpam({ ipam, networks }),
     /1,048,576 addresses in 10\.32\.0\.0\/12; here 2 in use, 1,048,574 free/,
   );
   const rows = renderEndpoints({ endpoints }).trimEnd().split('\n');
@@ -169,7 +169,8 @@ test('nothing that another host says moves the cursor or makes a line of its own
     waiting: [evil],
     disputes: [{ start: '1', last: '2', text: evil }],
   };
-  for (const text of [renderStatus(status), renderPeers({ peers }), renderIpam({ ipam })]) {
+  const networks = status.networks.map((one) => ({ ...one, name: evil, clash: evil }));
+  for (const text of [renderStatus(status), renderPeers({ peers }), renderIpam({ ipam, networks })]) {
     assert.doesNotMatch(text.replaceAll('\n', ''), /[\p{Cc}\p{Cf}\u2028]/u);
     assert.doesNotMatch(text, /^root ok/m);
   }
