@@ -65,12 +65,14 @@ export function createStatus(parts: StatusParts): () => Status {
 function meshStatus({ mesh, range }: Network) {
   const { creator, self, genesis, epochs } = mesh.membership;
   const [newest] = epochs();
+  const { authors, deltas, sum } = mesh.records.replica.digest();
   return {
     id: mesh.id,
     creator: creator === self,
     range,
     encryption: !genesis.plain,
     epoch: newest?.number ?? 0,
+    digest: `${authors}-${deltas}-${sum.toString(16)}`,
   };
 }
 

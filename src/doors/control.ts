@@ -1,4 +1,5 @@
 import type { DnsControl } from './dns-control.ts';
+import type { MeshStatus } from './mesh-status.ts';
 import type { NetworkControl, NetworkStatus } from './networks.ts';
 import type { RemovalControl } from './removal.ts';
 import type { Warning } from './warning.ts';
@@ -178,18 +179,6 @@ export interface Status {
   /** Most severe first. */
   readonly warnings: readonly Warning[];
   readonly state: StateStatus;
-}
-
-export interface MeshStatus {
-  /** 64 hex characters. */
-  readonly id: string;
-  /** Whether this host made the mesh. */
-  readonly creator: boolean;
-  /** Number of the secret that opens links; each removal makes a new one. */
-  readonly epoch: number;
-  readonly range: string;
-  /** False: made with `--no-encryption`. */
-  readonly encryption: boolean;
 }
 
 export interface ListenStatus {

@@ -22,6 +22,7 @@ import { ControlError, type ErrorCode } from './errors.ts';
 import { createMemoryDns } from './memory-dns.ts';
 import { createMemoryNetworks } from './memory-networks.ts';
 import { createMemoryRemoval } from './memory-removal.ts';
+import type { MeshStatus } from './mesh-status.ts';
 import type { NetworkStatus } from './networks.ts';
 
 /**
@@ -104,7 +105,7 @@ export function createMemoryControl(options: MemoryControlOptions = {}): MemoryC
     await Promise.resolve();
     enter('starting', 'bringing up the device');
     await Promise.resolve();
-    mesh = { id, creator, range, encryption, epoch: 1 };
+    mesh = { id, creator, range, encryption, epoch: 1, digest: '0-0-0' };
     enter('ready', 'ready');
     return { created: true, status: status() };
   }

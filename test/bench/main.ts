@@ -2,7 +2,7 @@
  * `npm run bench`: what joining hosts costs and how fast packets go, next to other tunnels and to none at all.
  *
  *   npm run bench                      everything, about half an hour
- *   npm run bench -- two-hosts         one part, or several: two-hosts, tunnels, vxlan, memory, docker-calls, docker
+ *   npm run bench -- two-hosts         one part, or several: two-hosts, tunnels, vxlan, memory, sim, docker-calls, docker
  *   npm run bench -- --quick           one run of each with short streams, to see that it works
  *   npm run bench -- tunnels --under veth,nic --systems weft,vxlan --tests t1,u64,ping --rounds 5 --seconds 8 --out /tmp/figures
  *
@@ -19,6 +19,7 @@ import { dockerCalls } from './docker-calls.ts';
 import { docker } from './docker-part.ts';
 import { memory } from './memory-part.ts';
 import { inOwnSession } from './priority.ts';
+import { sim } from './sim-part.ts';
 import { SYSTEMS } from './systems/all.ts';
 import { tunnels } from './tunnels-part.ts';
 import { twoHosts } from './two-hosts.ts';
@@ -29,6 +30,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   tunnels,
   vxlan,
   memory,
+  sim,
   'docker-calls': dockerCalls,
   docker,
 };

@@ -196,9 +196,10 @@ function allocate(story: Story, host: SimHost): void {
     limit: ALLOCATION + ALLOWANCE,
     run: () => host.allocate(endpoint, { timeout: ALLOCATION, ...(wanted === undefined ? {} : { wanted }) }),
     done({ address }) {
-      const held = host.mesh?.space.allocations().some((one) => one.endpoint === endpoint);
-      // Released again meanwhile.
-      if (held) checks.told.set(`${host.name} ${endpoint}`, address);
+      const all = host.mesh?.space.allocations() ?? [];
+      // Unless it was released meanwhile, and perhaps asked for again.
+      if (all.some((one) => one.endpoint === endpoint && one.address === address))
+        checks.told.set(`${host.name} ${endpoint}`, address);
     },
     allowed: isRefusal,
   });

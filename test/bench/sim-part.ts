@@ -1,0 +1,190 @@
+import { spawnSync } from 'node:child_process';
+import { join } from 'node:path';
+import type { ChangeTimes, HealTimes, SteadyTraffic } from '../sim/times.ts';
+import { type Part, today } from './context.ts';
+import { type ManyDaemons, manyDaemons } from './fifty.ts';
+import { describeMachine } from './machine.ts';
+import { type MessageCosts, measureMessageCosts } from './message-cost.ts';
+import { plotLines } from './plot.ts';
+
+/** What a mesh of thousands costs and how fast it is: simulated, with the cost of each message measured, and fifty real daemons. */
+export interface SimFigures {
+  readonly date: string;
+  readonly machine: ReturnType<typeof describeMachine>;
+  readonly change: readonly ChangeTimes[];
+  readonly heal: readonly HealTimes[];
+  readonly steady: SteadyTraffic;
+  readonly costs: MessageCosts;
+  readonly daemons: ManyDaemons;
+}
+
+/** Seconds for a change and for healing, MB. */
+const GOALS = new Map([
+  [100, { change: 0.5, heal: 1, memory: undefined }],
+  [1_000, { change: 1, heal: 1.5, memory: 150 }],
+  [5_000, { change: 1.5, heal: 2, memory: 1_000 }],
+]);
+const STEADY_PEERS = 1_000;
+const GOAL_BYTES = 20_000;
+const GOAL_CPU = 3;
+const SILENT = { command() {}, note() {} };
+
+export const sim: Part = async ({ quick, progress, save }) => {
+  const sizes = quick ? [100, 300] : [100, 300, 1_000, 2_000, 5_000];
+  const measure = <T>(what: 'change' | 'heal' | 'steady', peers: number): T => {
+    const found = simulated<T>(what, peers);
+    progress(`${what} among ${peers} peers: ${JSON.stringify(found)}`);
+    return found;
+  };
+  const costs = await measureMessageCosts();
+  progress(`costs of a message: ${JSON.stringify(costs)}`);
+  const size = quick ? 4 : 50;
+  const daemons = await manyDaemons({
+    hosts: size,
+    idleSeconds: quick ? 1 : 20,
+    cutSeconds: quick ? 4 : 60,
+    echo: SILENT,
+    progress,
+  });
+  const figures: SimFigures = {
+    date: today(),
+    machine: describeMachine(),
+    change: sizes.map((peers) => measure<ChangeTimes>('change', peers)),
+    heal: sizes.map((peers) => measure<HealTimes>('heal', peers)),
+    steady: measure<SteadyTraffic>('steady', quick ? 100 : STEADY_PEERS),
+    costs,
+    daemons,
+  };
+  const text = report(figures);
+  console.log(text);
+  save('sim.json', `${JSON.stringify(figures, null, 2)}\n`);
+  save('sim.md', text);
+  save('sim.svg', plot(figures));
+};
+
+/** In a process of its own, so that nothing else is in its memory. */
+function simulated<T>(what: string, peers: number): T {
+  const program = join(import.meta.dirname, '..', 'sim', 'measure.ts');
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ['--max-old-space-size=16000', program, what, String(peers)],
+    { encoding: 'utf8', maxBuffer: 1 << 26 },
+  );
+  if (status !== 0) throw new Error(`${what} among ${peers} peers: ${stderr}`);
+  return JSON.parse(stdout) as T;
+}
+
+/** Milliseconds of one core in each second, of one host. */
+export function arithmetic(
+  { messages, fresh, duplicates, verifications }: SteadyTraffic,
+  costs: MessageCosts,
+) {
+  const each = [
+    {
+      what: 'messages through Noise and TCP, one sent and one received',
+      rate: messages,
+      cost: costs.transport,
+    },
+    { what: 'messages encoded', rate: messages, cost: costs.encode },
+    { what: 'messages decoded', rate: messages, cost: costs.decode },
+    { what: 'signatures checked', rate: verifications, cost: costs.verify },
+    { what: 'new records merged', rate: fresh, cost: costs.merge },
+    { what: 'known records recognised', rate: duplicates, cost: costs.known },
+    { what: 'others’ records saved, 5,000 of them', rate: 1 / 30, cost: costs.save },
+  ];
+  const total = each.reduce((sum, { rate, cost }) => sum + rate * cost, 0);
+  return { each, total, percent: total / 10 };
+}
+
+export function report(figures: SimFigures): string {
+  const { machine, steady, costs, daemons } = figures;
+  const { each, total, percent } = arithmetic(steady, costs);
+  return [
+    '# A mesh of thousands',
+    '',
+    `${figures.date} UTC, \`npm run bench -- sim\`. ${machine.system}, kernel ${machine.kernel}, ${machine.cores} cores of ${machine.cpu}, Node ${machine.node}.`,
+    'Simulated in virtual time: the daemon’s records, links, gossip and liveness; 0.5 ms one way inside each of four sites, 10–80 ms between',
+    'them. Healing counts from the first link across until all hold what both halves wrote, one record a peer. Memory: heap and buffers in use',
+    'after a collection, of the whole process. Certificates, addresses and keys are not part of it: `npm run sim -- --help`.',
+    '',
+    '![Times and memory](sim.svg)',
+    '',
+    '| peers | change, 99 % | goal | all | healed | goal | memory | goal |',
+    '|---|---|---|---|---|---|---|---|',
+    ...figures.change.map((change, index) => row(change, figures.heal[index] as HealTimes)),
+    '',
+    `## ${steady.peers} hosts, ${steady.changesPerSecond} changes a second`,
+    '',
+    `Each sends ${steady.messages.toFixed(1)} messages and ${(steady.bytes / 1_000).toFixed(1)} KB a second (goal ${GOAL_BYTES / 1_000} KB, ${met(steady.bytes <= GOAL_BYTES)}), and receives as much.`,
+    `99 % see a change after ${steady.seen.toFixed(0)} ms in the middle, ${steady.seenWorst.toFixed(0)} ms at worst (of a hundred).`,
+    'Counts from the simulation, costs measured with the real code and cryptography on this machine:',
+    '',
+    '| | per second | ms of a core | ms in a second |',
+    '|---|---|---|---|',
+    ...each.map(
+      ({ what, rate, cost }) =>
+        `| ${what} | ${rate.toFixed(rate < 1 ? 3 : 1)} | ${cost.toFixed(4)} | ${(rate * cost).toFixed(2)} |`,
+    ),
+    `| sum | | | ${total.toFixed(1)} |`,
+    '',
+    `${percent.toFixed(1)} % of a core for each host (goal ${GOAL_CPU} %, ${met(percent <= GOAL_CPU)}).`,
+    '',
+    `## ${daemons.hosts} real daemons on this machine`,
+    '',
+    `A mesh after ${daemons.formed.toFixed(1)} s (goal 60 s, ${met(daemons.formed <= 60)}); idle they take ${daemons.idlePercent.toFixed(1)} % of a core together (goal 25 %, ${met(daemons.idlePercent <= 25)}) and ${daemons.residentMB.toFixed(0)} MB;`,
+    `after ${daemons.cuts} random cuts all held the same and found everybody up ${daemons.healed.toFixed(1)} s after mending (goal 10 s, ${met(daemons.healed <= 10)}).`,
+    '',
+  ].join('\n');
+}
+
+const met = (isMet: boolean) => (isMet ? 'met' : '**missed**');
+
+function row({ peers, most, all, memory }: ChangeTimes, heal: HealTimes): string {
+  const goal = GOALS.get(peers);
+  const against = (value: number, most: number | undefined, unit: string) =>
+    most === undefined ? '' : `${most} ${unit}, ${met(value <= most)}`;
+  const seconds = (ms: number) => `${(ms / 1_000).toFixed(2)} s`;
+  const cells = [
+    String(peers),
+    seconds(most),
+    against(most / 1_000, goal?.change, 's'),
+    seconds(all),
+    seconds(heal.all),
+    against(heal.all / 1_000, goal?.heal, 's'),
+    `${memory} MB`,
+    against(memory, goal?.memory, 'MB'),
+  ];
+  return `| ${cells.join(' | ')} |`;
+}
+
+function plot({ date, change, heal }: SimFigures): string {
+  const goals = [...GOALS].filter(([peers]) => change.some((one) => one.peers === peers));
+  return plotLines('A mesh of thousands', `${date} UTC, simulated in virtual time`, [
+    {
+      title: 'Seconds until 99 % see a change, and until a partition is healed',
+      x: 'peers',
+      logarithmic: true,
+      lines: [
+        { name: 'change', points: change.map(({ peers, most }) => [peers, most / 1_000]) },
+        { name: 'healed', points: heal.map(({ peers, all }) => [peers, all / 1_000]) },
+        { name: 'goal for a change', goal: true, points: goals.map(([peers, goal]) => [peers, goal.change]) },
+        { name: 'goal for healing', goal: true, points: goals.map(([peers, goal]) => [peers, goal.heal]) },
+      ],
+    },
+    {
+      title: 'Memory of the simulation, MB',
+      x: 'peers',
+      logarithmic: true,
+      lines: [
+        { name: 'memory', points: change.map(({ peers, memory }) => [peers, memory]) },
+        {
+          name: 'goal',
+          goal: true,
+          points: goals.flatMap(([peers, { memory }]) =>
+            memory === undefined ? [] : [[peers, memory] as const],
+          ),
+        },
+      ],
+    },
+  ]);
+}
