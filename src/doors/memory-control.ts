@@ -7,7 +7,6 @@ import {
   type Invitation,
   type InviteRequest,
   isDegraded,
-  type MeshStatus,
   type OwnerShare,
   type PeerStatus,
   type Phase,
