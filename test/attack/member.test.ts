@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { signCertificate, signTombstone } from '../../src/core/certificate.ts';
 import { DEFAULT_NETWORK, type PeerId } from '../../src/core/ids.ts';
-import { ringKey, signChange } from '../../src/core/ring-entry.ts';
+import { type RingEntry, ringKey, signChange, witnessBytes } from '../../src/core/ring-entry.ts';
 import { createRoster, MAX_ISSUED } from '../../src/core/roster.ts';
 import type { Mesh } from '../../src/mesh/mesh.ts';
 import { KEY } from '../../src/mesh/records.ts';
@@ -166,4 +166,64 @@ test('certificates for made-up peers count up to a limit', () => {
     roster.addCertificate({ ...body, signature: new Uint8Array(64) }, creator.peer);
   }
   assert.equal(roster.members().length, MAX_ISSUED + 1);
+});
+
+test('a range that its owner gave to two hosts, its heir helping, is set aside; links and packets go on, and removing the owner settles it', async () => {
+  const { world, good, bad } = await five('twice');
+  await world.clock.advance(5_000);
+  const { membership, records } = mesh(bad);
+  const id = membership.mesh;
+  const heir = good.find(({ peer }) => peer === membership.heirOf(bad.peer));
+  assert.ok(heir);
+  const [block] = mesh(bad)
+    .space.ring()
+    .filter(({ owner }) => owner === bad.peer);
+  const held = [...records.entries(KEY.ring)].find(
+    ({ value }) => (value as RingEntry).owner === bad.peer && (value as RingEntry).start === block?.start,
+  )?.value as RingEntry;
+  const { start, last, epoch, version } = held;
+  const gifts = good.slice(1, 3).map((to) => {
+    const change = {
+      start,
+      last,
+      network: DEFAULT_NETWORK,
+      owner: to.peer,
+      epoch,
+      version: version + 1,
+      donor: bad.peer,
+    };
+    const entry = signChange(world.crypto, bad.identity, id, change);
+    const bytes = witnessBytes(id, entry, heir.peer);
+    return { ...entry, witness: heir.peer, witnessSignature: world.crypto.sign(heir.identity.seed, bytes) };
+  });
+  const [first, second] = gifts;
+  assert.ok(first && second);
+  // One key of the records holds one of them; the other goes from hand to hand.
+  await world.settled(records.put(ringKey(first), first));
+  await world.settled(mesh(heir).records.put(ringKey(second), second));
+  await world.clock.advance(5_000);
+  for (const host of good) {
+    const there = mesh(host)
+      .space.ring()
+      .find((segment) => segment.start <= start && start <= segment.last);
+    assert.equal(there?.owner, undefined, 'it is nobody’s');
+    assert.ok(
+      mesh(host)
+        .space.quarantine()
+        .some(({ reason, author }) => reason === 'disputed' && author === bad.peer),
+    );
+    assert.equal(mesh(host).links.neighbours().length, 4);
+    for (const other of good) {
+      if (other !== host) assert.equal(mesh(host).sessions.status(other.peer)?.state, 'established');
+    }
+  }
+  await world.settled(mesh(good[3] as SimHost).removal.remove(bad.peer), 20_000);
+  await world.until(() => good.every((host) => ownedBy(host, bad.peer) === 0), 10_000);
+  const whole = () =>
+    good.every((host) =>
+      mesh(host)
+        .space.ring()
+        .every(({ owner }) => owner !== undefined),
+    );
+  await world.until(whole, 10_000);
 });

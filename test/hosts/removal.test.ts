@@ -33,6 +33,10 @@ story(
     assert.ok(share > 0);
 
     await three.kill();
+    await until('the lost host to be seen down', async () => {
+      const { peers } = await two.status();
+      return peers.some(({ id, state }) => id === lost && state === 'down');
+    });
     const refusal = await two.weft(['remove', 'h9'], { check: false });
     assert.match(refusal.stderr, /there is no host h9/);
     const removed = await two.weft(['remove', 'h3']);

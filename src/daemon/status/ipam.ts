@@ -2,6 +2,7 @@ import { formatIpv4 } from '../../core/address.ts';
 import type { PeerId } from '../../core/ids.ts';
 import type { Dispute, IpamStatus, OwnerShare, OwnRange } from '../../doors/control.ts';
 import { KEY, readPeerRecord } from '../../mesh/records.ts';
+import { describePeer } from '../../mesh/space/names.ts';
 import type { Network } from '../network.ts';
 import { nameOf } from './networks.ts';
 
@@ -19,14 +20,31 @@ export function ipamStatus({ mesh, range }: Network, nickname: string): IpamStat
       (entry): Dispute => ({
         start: entry.range === undefined ? '' : formatIpv4(entry.range.start),
         last: entry.range === undefined ? '' : formatIpv4(entry.range.last),
-        text: `${entry.reason}, written by ${entry.author}`,
+        text: `${entry.reason}, written by ${describePeer(mesh.records, entry.author)}`,
       }),
     ),
-    waiting: space.pendingDonations().map(({ start, last, owner }) => {
-      const part = start === last ? formatIpv4(start) : `${formatIpv4(start)} to ${formatIpv4(last)}`;
-      return `the witness of the donation of ${part} to ${owner}`;
-    }),
+    waiting: [...donations(mesh), ...takeovers(mesh)],
   };
+}
+
+function donations({ space, records }: Network['mesh']): readonly string[] {
+  return space.pendingDonations().map(({ start, last, owner }) => {
+    const part = start === last ? formatIpv4(start) : `${formatIpv4(start)} to ${formatIpv4(last)}`;
+    return `the witness of the donation of ${part} to ${describePeer(records, owner)}`;
+  });
+}
+
+/** Of a mesh of thousands not all are listed. */
+const MOST_MISSING = 20;
+
+function takeovers({ space, records }: Network['mesh']): readonly string[] {
+  return space.inheritance.waiting().map(({ peer, missing, unheard }) => {
+    const names = missing.slice(0, MOST_MISSING).map((one) => describePeer(records, one));
+    const more = missing.length > MOST_MISSING ? ` and ${missing.length - MOST_MISSING} more` : '';
+    const whom =
+      missing.length > 0 ? `the promise of ${names.join(', ')}${more}` : `${unheard} records on their way`;
+    return `${whom}, for the addresses of ${describePeer(records, peer)}, which was removed`;
+  });
 }
 
 function ownRanges(mesh: Network['mesh']): readonly OwnRange[] {
