@@ -31,6 +31,15 @@ describe('datapath: real paths', { skip: missing() ?? false }, () => {
         assert.match(ping(one, two, 1420 - 27), /message too long|Message too long/);
       });
 
+  for (const mtu of [1400, 1280])
+    test(`an IPv6 wire of ${mtu} bytes in the middle that says so carries a megabyte both ways`, async () => {
+      const [one, two, { router }] = await open(2, {}, 'ipv6');
+      run('ip', '-n', router, 'link', 'set', 'h2', 'mtu', `${mtu}`);
+      run('ip', '-n', two.namespace, 'link', 'set', 'u0', 'mtu', `${mtu}`);
+      assert.equal(await transfer(one, two, MEGABYTE), MEGABYTE);
+      assert.equal(await transfer(two, one, MEGABYTE), MEGABYTE);
+    });
+
   test('datagrams that a wire carries one by one are joined again where the device can, and taken as few', async () => {
     const [one, two, { router }] = await open(2);
     // A virtual device joins only what comes from one that does not segment.

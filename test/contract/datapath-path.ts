@@ -15,7 +15,7 @@ import { drops, ip, key, mirrored, SLOT } from './datapath-rig.ts';
  *
  *   10.32.0.1 weft0 [ host 1 ] 10.98.1.2 ── 10.98.1.1 [ router ] 10.98.2.1 ── 10.98.2.2 [ host 2 ] weft0 10.32.1.1
  *
- * Host 1 knows all others, each of which knows host 1.
+ * Host 1 knows all others, each of which knows host 1. On a wire with IPv6 the networks are fd98:1::, fd98:2:: and so on, with the same ends.
  */
 export interface Path {
   readonly hosts: readonly PathHost[];
@@ -32,10 +32,18 @@ export interface PathHost {
   readonly address: string;
 }
 
+export type Wire = 'ipv4' | 'ipv6';
+
 const PORT = 6783;
+/** The network between host `n` and the router: what stands before the last number of an address. */
+const WIRES = { ipv4: (n: number) => `10.98.${n}.`, ipv6: (n: number) => `fd98:${n}::` };
 let paths = 0;
 
-export async function openPath(count: number, options: Partial<NativeDatapathOptions> = {}): Promise<Path> {
+export async function openPath(
+  count: number,
+  options: Partial<NativeDatapathOptions> = {},
+  wire: Wire = 'ipv4',
+): Promise<Path> {
   buildNative();
   const prefix = `weftpa-${process.pid}-${++paths}`;
   const router = `${prefix}-r`;
@@ -43,12 +51,13 @@ export async function openPath(count: number, options: Partial<NativeDatapathOpt
   for (const name of [router, ...names]) {
     run('ip', 'netns', 'add', name);
     run('ip', '-n', name, 'link', 'set', 'lo', 'up');
-    sysctl(name, 'net.ipv6.conf.default.disable_ipv6=1');
+    sysctl(name, `net.ipv6.conf.default.disable_ipv6=${wire === 'ipv6' ? 0 : 1}`);
   }
   sysctl(router, 'net.ipv4.ip_forward=1');
+  if (wire === 'ipv6') sysctl(router, 'net.ipv6.conf.all.forwarding=1');
   const hosts: PathHost[] = [];
   for (const [at, namespace] of names.entries())
-    hosts.push(await openHost(namespace, router, at + 1, options));
+    hosts.push(await openHost(namespace, router, at + 1, options, wire));
 
   const keyOf = (n: number, epoch: number, send: boolean) => {
     const fill = (side: number) => new Uint8Array(32).fill((16 * epoch + 4 * n + side) % 251);
@@ -68,8 +77,8 @@ export async function openPath(count: number, options: Partial<NativeDatapathOpt
   for (let n = 2; n <= count; n++) {
     const { datapath } = hosts[n - 1] as PathHost;
     datapath.setRoutes([rangeOf(1, SLOT), rangeOf(n, 0)]);
-    datapath.setPeer(SLOT, { address: '10.98.1.2', port: PORT });
-    one.datapath.setPeer(n - 1, { address: `10.98.${n}.2`, port: PORT });
+    datapath.setPeer(SLOT, { address: `${WIRES[wire](1)}2`, port: PORT });
+    one.datapath.setPeer(n - 1, { address: `${WIRES[wire](n)}2`, port: PORT });
     rekey(n, 1);
   }
   return {
@@ -94,6 +103,7 @@ async function openHost(
   router: string,
   n: number,
   options: Partial<NativeDatapathOptions>,
+  wire: Wire,
 ): Promise<PathHost> {
   run(
     'ip',
@@ -110,15 +120,17 @@ async function openHost(
     'netns',
     router,
   );
-  run('ip', '-n', namespace, 'address', 'add', `10.98.${n}.2/24`, 'dev', 'u0');
-  run('ip', '-n', router, 'address', 'add', `10.98.${n}.1/24`, 'dev', `h${n}`);
+  const net = WIRES[wire](n);
+  const [length, nodad] = wire === 'ipv4' ? [24, []] : [64, ['nodad']];
+  run('ip', '-n', namespace, 'address', 'add', `${net}2/${length}`, 'dev', 'u0', ...nodad);
+  run('ip', '-n', router, 'address', 'add', `${net}1/${length}`, 'dev', `h${n}`, ...nodad);
   run('ip', '-n', namespace, 'link', 'set', 'u0', 'up');
   run('ip', '-n', router, 'link', 'set', `h${n}`, 'up');
-  run('ip', '-n', namespace, 'route', 'add', 'default', 'via', `10.98.${n}.1`);
+  run('ip', '-n', namespace, 'route', 'add', 'default', 'via', `${net}1`);
   const place = `/var/run/netns/${namespace}`;
   const where = {
     device: 'weft0',
-    address: '0.0.0.0',
+    address: wire === 'ipv4' ? '0.0.0.0' : '::',
     port: PORT,
     deviceNamespace: place,
     socketNamespace: place,
