@@ -239,7 +239,8 @@ export function createRunner(parts: RunnerParts): Runner {
       await starting('taking up the mesh', () => bringUp(false));
     },
     async down() {
-      const detached = network?.endpoints.list().length ?? 0;
+      const containers = network?.docker.endpoints().filter(({ sandbox }) => sandbox !== null) ?? [];
+      const detached = (network?.endpoints.list().length ?? 0) + containers.length;
       phases.enter('stopping', 'taking the network down');
       try {
         await close();

@@ -18,8 +18,10 @@ import { hostLinkOf, offeredLinkOf } from './names.ts';
 import type { Namespace } from './namespace.ts';
 
 /**
- * A plug without a sandbox, in the same order: look → pair → sysctls and firewall of the host's end → address and route of it → alias.
- * Whoever takes the other end gives it its name, address and routes inside. `source` is the host's own address towards the endpoint.
+ * A plug without a sandbox: look → pair with address and route of the host's end, and its entry in the firewall → sysctls. Docker waits for
+ * it with each start of a container, so it takes as few programs as it can; nothing arrives by the link before somebody takes its other
+ * end, and that is told last. Whoever takes it gives it its name, address and routes inside. `source` is the host's own address towards
+ * the endpoint.
  */
 export async function offerLink(
   host: Namespace,
@@ -39,13 +41,17 @@ export async function offerLink(
   if (old !== undefined && !keep) await removeLink(host, hostLink);
   if (other !== undefined && !keep) await removeLink(host, link);
   try {
-    if (!keep) await batch(host, [pairLine(plan, hostLink, link, [])]);
     const others = guardedLinks(links.filter((there) => there !== old));
     await Promise.all([
-      host.setSysctls(sysctlsFor(hostLink, HOST_END, plan.mtu)),
       raiseFirewall(host, mesh, [...others, { link: hostLink, address }]),
+      batch(host, [
+        ...(keep ? [] : [pairLine(plan, hostLink, link, [])]),
+        // No link-local address, as HOST_END has it, which comes only when the link is up.
+        ['link', 'set', 'dev', hostLink, 'addrgenmode', 'none'],
+        ...hostEndLines(plan, hostLink, source),
+      ]),
     ]);
-    await batch(host, hostEndLines(plan, hostLink, source));
+    await host.setSysctls(sysctlsFor(hostLink, HOST_END, plan.mtu));
   } catch (error) {
     if (!keep) await removeLink(host, hostLink).catch(() => undefined);
     throw error;
