@@ -21,7 +21,10 @@ const GOOD: NetworkObject = {
   creator: 'peer' as PeerId,
 };
 
-const stamp: fc.Arbitrary<Stamp> = fc.record({ time: fc.nat(50), count: fc.nat(3) });
+const stamp: fc.Arbitrary<Stamp> = fc.record(
+  { time: fc.nat(50), count: fc.nat(3) },
+  { noNullPrototype: true },
+);
 
 test('a network comes back as it was written, and any field of another kind makes it none', () => {
   assert.deepEqual({ ...readNetwork(GOOD), options: { a: 'b' } }, GOOD);

@@ -167,6 +167,7 @@ test('what cannot be a network is refused, each with its reason', async () => {
     [{ name: 'a', subnet: '10.32.6.0/24', gateway: '10.32.7.1' }, 'bad-network', /10\.32\.6\.0\/24/],
     [{ name: 'a', subnet: '10.32.6.0/24', gateway: '10.32.6.0' }, 'bad-network', /first and last/],
     [{ name: 'a', gateway: '10.32.6.1' }, 'bad-network', /needs a subnet/],
+    [{ name: 'a', options: JSON.parse('{"__proto__": "x"}') }, 'bad-network', /options/],
     [{ name: 'a', subnet: '10.32.6.0/24', ipRange: '10.32.7.0/30' }, 'bad-network', /IP range/],
   ];
   for (const [request, code, words] of cases) {

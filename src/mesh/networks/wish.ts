@@ -109,7 +109,7 @@ function readPart(text: string, subnet: Range | undefined): Range {
 function checkOptions(options: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   const entries = Object.entries(options);
   const fits = ([key, value]: [string, string]) =>
-    key.length <= NETWORK_LIMITS.key && value.length <= NETWORK_LIMITS.value;
+    key.length <= NETWORK_LIMITS.key && value.length <= NETWORK_LIMITS.value && key !== '__proto__';
   if (entries.length > NETWORK_LIMITS.options || !entries.every(fits)) {
     throw bad(
       `a network has at most ${NETWORK_LIMITS.options} options of ${NETWORK_LIMITS.key} characters with values of ${NETWORK_LIMITS.value}`,
