@@ -101,7 +101,7 @@ Examples:
   weft trust ls
 
 A link goes without encryption when both of its hosts trust the other's address; the kernel then carries the packets by VXLAN
-(UDP port 4789). Open connections go on over a change. \`weft status paths\` says which links do, and why others do not.`,
+(UDP port 4789, over IPv4). Open connections go on over a change. \`weft status paths\` says which links do, and why others do not.`,
   dns: `
 Examples:
   weft dns ls
