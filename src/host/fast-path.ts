@@ -42,6 +42,12 @@ const SYSCTLS: Readonly<Record<string, string>> = {
   'ipv6/conf/@/router_solicitations': '0',
 };
 
+/** Sources are checked before anything is unpacked, so that the kernel need not look each one up; where it must for all links, it is loose. */
+const UNFILTERED: Readonly<Record<string, string>> = {
+  'ipv4/conf/@/rp_filter': '0',
+  'ipv4/conf/@/accept_local': '1',
+};
+
 export interface FastPathParts {
   readonly host: Namespace;
   readonly admission: Admission;
@@ -133,7 +139,9 @@ async function prepareDevice(host: Namespace, plan: FastPathPlan): Promise<void>
   }
   if (there?.ours !== true) await makeDevice(host, plan);
   await closeGate(host);
-  await host.setSysctls(sysctlsFor(DEVICE, SYSCTLS, Number(DEVICE_MTU)));
+  const forAll = await host.run(['cat', '/proc/sys/net/ipv4/conf/all/rp_filter']);
+  const filters = forAll.trim() === '0' ? UNFILTERED : {};
+  await host.setSysctls(sysctlsFor(DEVICE, { ...SYSCTLS, ...filters }, Number(DEVICE_MTU)));
   if (there?.up !== true) await batch(host, [['link', 'set', 'dev', DEVICE, 'up']]);
   if (there?.linkLocal.includes(linkLocal) === true) return;
   await batch(host, [anchorOf(DEVICE), ['address', 'replace', `${linkLocal}/64`, 'dev', DEVICE, 'nodad']]);

@@ -19,9 +19,10 @@ import type { Namespace } from './namespace.ts';
 const TABLE = 'weft_vxlan';
 export const ADMITTED_MARK = '0x57';
 
-/** For the chain of `inet weft` that takes what comes by our links. */
-export const FAST_PATH_ARRIVALS = `iifname ${FAST_PATH_DEVICE} meta mark ${ADMITTED_MARK} meta nfproto ipv4 accept
-    iifname ${FAST_PATH_DEVICE} meta mark ${ADMITTED_MARK} ip6 saddr fe80::/64 udp dport ${PROBE_PORT} accept`;
+/** For `inet weft`, first of all: what has come this far has been looked at already, and these packets are many. */
+export const FAST_PATH_ARRIVALS = `iifname ${FAST_PATH_DEVICE} goto fast`;
+export const FAST_PATH_CHAIN = `meta mark ${ADMITTED_MARK} meta nfproto ipv4 accept
+    meta mark ${ADMITTED_MARK} ip6 saddr fe80::/64 udp dport ${PROBE_PORT} accept`;
 
 /**
  * Bits from the start of the UDP header, which has 64, as the VXLAN header (RFC 7348 §5), then 112 of Ethernet: type at 224, and the inner

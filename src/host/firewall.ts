@@ -1,6 +1,6 @@
 import { type Cidr, formatCidr, formatIpv4 } from '../core/address.ts';
 import { HostError } from '../ports/host.ts';
-import { FAST_PATH_ARRIVALS } from './firewall-vxlan.ts';
+import { FAST_PATH_ARRIVALS, FAST_PATH_CHAIN } from './firewall-vxlan.ts';
 import { LINK_GROUP } from './names.ts';
 import type { Namespace } from './namespace.ts';
 
@@ -33,8 +33,13 @@ delete table inet weft
 delete table arp weft
 table inet weft {
   ${own}
+  chain fast {
+    ${FAST_PATH_CHAIN}
+    counter drop
+  }
   chain arriving {
     type filter hook prerouting priority raw; policy accept;
+    ${FAST_PATH_ARRIVALS}
     iifgroup ${LINK_GROUP} goto ours
     iifname lo accept
     ip saddr ${range} counter drop
@@ -44,7 +49,6 @@ table inet weft {
     ip daddr != ${range} counter drop
     iifname . ip saddr @endpoints accept
     iifname ${mesh.device} meta nfproto ipv4 accept
-    ${FAST_PATH_ARRIVALS}
     counter drop
   }
   chain leaving {
