@@ -24,6 +24,8 @@ const GOALS = new Map([
   [1_000, { change: 1, heal: 1.5, memory: 150 }],
   [5_000, { change: 1.5, heal: 2, memory: 1_000 }],
 ]);
+/** Five thousand that heal are half an hour and eight gigabytes: each exchanges what it holds with one of the other side. */
+const MOST_HEALED = 2_000;
 const STEADY_PEERS = 1_000;
 const GOAL_BYTES = 20_000;
 const GOAL_CPU = 3;
@@ -50,7 +52,7 @@ export const sim: Part = async ({ quick, progress, save }) => {
     date: today(),
     machine: describeMachine(),
     change: sizes.map((peers) => measure<ChangeTimes>('change', peers)),
-    heal: sizes.map((peers) => measure<HealTimes>('heal', peers)),
+    heal: sizes.filter((peers) => peers <= MOST_HEALED).map((peers) => measure<HealTimes>('heal', peers)),
     steady: measure<SteadyTraffic>('steady', quick ? 100 : STEADY_PEERS),
     costs,
     daemons,
@@ -111,7 +113,15 @@ export function report(figures: SimFigures): string {
     '',
     '| peers | change, 99 % | goal | all | healed | goal | memory | goal |',
     '|---|---|---|---|---|---|---|---|',
-    ...figures.change.map((change, index) => row(change, figures.heal[index] as HealTimes)),
+    ...figures.change.map((change) =>
+      row(
+        change,
+        figures.heal.find(({ peers }) => peers === change.peers),
+      ),
+    ),
+    '',
+    'Not counted in healing: a connection attempt that is under way when the wires are whole again succeeds at once here, and after up to',
+    'three seconds with a real kernel, which sends its SYN again after 1, 3 and 7 s.',
     '',
     `## ${steady.peers} hosts, ${steady.changesPerSecond} changes a second`,
     '',
@@ -139,7 +149,7 @@ export function report(figures: SimFigures): string {
 
 const met = (isMet: boolean) => (isMet ? 'met' : '**missed**');
 
-function row({ peers, most, all, memory }: ChangeTimes, heal: HealTimes): string {
+function row({ peers, most, all, memory }: ChangeTimes, heal: HealTimes | undefined): string {
   const goal = GOALS.get(peers);
   const against = (value: number, most: number | undefined, unit: string) =>
     most === undefined ? '' : `${most} ${unit}, ${met(value <= most)}`;
@@ -149,15 +159,15 @@ function row({ peers, most, all, memory }: ChangeTimes, heal: HealTimes): string
     seconds(most),
     against(most / 1_000, goal?.change, 's'),
     seconds(all),
-    seconds(heal.all),
-    against(heal.all / 1_000, goal?.heal, 's'),
+    heal === undefined ? 'not measured' : seconds(heal.all),
+    heal === undefined ? '' : against(heal.all / 1_000, goal?.heal, 's'),
     `${memory} MB`,
     against(memory, goal?.memory, 'MB'),
   ];
   return `| ${cells.join(' | ')} |`;
 }
 
-function plot({ date, change, heal }: SimFigures): string {
+export function plot({ date, change, heal }: SimFigures): string {
   const goals = [...GOALS].filter(([peers]) => change.some((one) => one.peers === peers));
   return plotLines('A mesh of thousands', `${date} UTC, simulated in virtual time`, [
     {
