@@ -35,7 +35,7 @@ export function createMemoryRemoval(
     recover: async ({ peer }) => take(find(peer)),
     async exportRoot() {
       requireMesh();
-      throw new ControlError('no-root-key');
+      return { key: `wfr1_${'A'.repeat(48)}` };
     },
   };
 }

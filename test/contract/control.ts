@@ -295,6 +295,16 @@ export function controlContract(name: string, open: () => Promise<ControlFixture
     },
   );
 
+  story('removing a host names it, and nothing changes where there is none', async ({ control }) => {
+    await refused('no-mesh', () => control.removePeer({ peer: 'blue' }));
+    await control.found({});
+    await refused('unknown-peer', () => control.removePeer({ peer: 'blue', yes: true }));
+    await refused('unknown-peer', () => control.recover({ peer: 'blue' }));
+    await refused('own-peer', () => control.removePeer({ peer: control.status().nickname, yes: true }));
+    assert.match((await control.exportRoot()).key, /^wfr1_[\w-]{48}$/);
+    assert.equal(control.status().mesh?.epoch, 1);
+  });
+
   story(
     'down detaches everything, and nothing is taken after it',
     async ({ control, sandboxes: [sandbox] }) => {

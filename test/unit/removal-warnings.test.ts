@@ -1,0 +1,92 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { HEIR_AWAY_AFTER, REMOVAL_RULES } from '../../src/daemon/status/removal-warnings.ts';
+import type { Facts } from '../../src/daemon/status/warnings.ts';
+import type { Warning } from '../../src/doors/control.ts';
+
+const SELF = '12D3KooWself';
+const HEIR = '12D3KooWheir';
+const LOST = '12D3KooWlost';
+
+interface Story {
+  readonly removed?: readonly string[];
+  readonly downSince?: number;
+  readonly quarantine?: readonly object[];
+  readonly waiting?: readonly object[];
+  readonly owner?: string;
+}
+
+/** Of a host with one address in use, whose heir is another one. */
+function warnings(
+  { removed = [], downSince, quarantine = [], waiting = [], owner = SELF }: Story,
+  now: number,
+) {
+  const mesh = {
+    membership: {
+      self: SELF,
+      members: () => [SELF, HEIR],
+      isRemoved: (peer: string) => removed.includes(peer),
+      witnessOf: (peer: string) => (peer === SELF ? HEIR : undefined),
+    },
+    liveness: { downSince: (peer: string) => (peer === HEIR ? downSince : undefined) },
+    records: { get: () => ({ nickname: 'blue' }) },
+    space: {
+      quarantine: () => quarantine,
+      ring: () => [{ start: 0x0a200000, last: 0x0a20ffff, owner, network: 'weft' }],
+      allocations: () => [{ address: '10.32.0.7' }],
+      inheritance: { waiting: () => waiting },
+    },
+  };
+  const facts = { network: { mesh }, now } as unknown as Facts;
+  return REMOVAL_RULES.map((rule) => rule(facts)).filter(
+    (warning): warning is Warning => warning !== undefined,
+  );
+}
+
+const codes = (story: Story, now = 0) => warnings(story, now).map(({ code }) => code);
+
+test('a healthy host has nothing to say about removals', () => {
+  assert.deepEqual(codes({}), []);
+  assert.deepEqual(REMOVAL_RULES.map((rule) => rule({ network: undefined } as Facts)).filter(Boolean), []);
+});
+
+test('an heir is named once it has been away for an hour, with the hosts that wait for it', () => {
+  assert.deepEqual(codes({ downSince: 1_000 }, HEIR_AWAY_AFTER + 999), []);
+  const [warning] = warnings({ downSince: 1_000 }, 2 * HEIR_AWAY_AFTER + 1_000);
+  assert.equal(warning?.code, 'heir-away');
+  assert.match(warning?.text ?? '', /blue \(…KooWheir\) has been away for 2 h; .* blue \(…KooWself\)/);
+  assert.match(warning?.remedy ?? '', /weft remove/);
+});
+
+test('a removed host is told so, and what to do', () => {
+  const [warning] = warnings({ removed: [SELF] }, 0);
+  assert.equal(warning?.code, 'removed');
+  assert.equal(warning?.severity, 'error');
+  assert.match(warning?.remedy ?? '', /weft join TOKEN/);
+});
+
+test('who wrote what is set aside is named with the remedy, and what is only late is not', () => {
+  const one = { author: LOST, key: 'ring/1', range: undefined };
+  assert.deepEqual(
+    codes({
+      quarantine: [
+        { ...one, reason: 'waiting' },
+        { ...one, reason: 'late' },
+      ],
+    }),
+    [],
+  );
+  const [warning] = warnings({ quarantine: [{ ...one, reason: 'disputed' }] }, 0);
+  assert.equal(warning?.code, 'ring-disputed');
+  assert.match(warning?.text ?? '', /1 changes .* blue \(…KooWlost\)/);
+  assert.match(warning?.remedy ?? '', /weft remove KooWlost --yes/);
+});
+
+test('addresses that another host owns now, and takeovers that wait, are shown', () => {
+  const [lost] = warnings({ owner: HEIR }, 0);
+  assert.equal(lost?.code, 'addresses-lost');
+  assert.match(lost?.text ?? '', /10\.32\.0\.7/);
+  const [waits] = warnings({ waiting: [{ peer: LOST, missing: [HEIR], unheard: 0 }] }, 0);
+  assert.equal(waits?.code, 'takeover-waits');
+  assert.match(waits?.text ?? '', /KooWlost.*missing: blue \(…KooWheir\)/);
+});
