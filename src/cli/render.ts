@@ -280,7 +280,7 @@ export interface UpData extends Started {
 export function renderUp(data: UpData): string {
   const { status } = data;
   if (data.invitation !== null) {
-    return `Made a mesh over ${status.mesh?.range}; this host, ${clean(status.nickname)}, is its first peer.\n\n${renderInvitation(data.invitation)}`;
+    return `Made a mesh over ${status.mesh?.range}; this host, ${clean(status.nickname)}, is its first peer.\n\n${renderInvitation(data.invitation)}\nOnce: keep what \`weft root export\` prints in a safe place; without it, losing the first two hosts cannot be repaired.\n`;
   }
   const what = data.created ? 'Made a mesh' : data.started ? 'Resumed' : 'Running already';
   const warnings = renderWarnings(status.warnings);

@@ -105,9 +105,16 @@ export function createRoster(root: PeerId, creator: PeerId): Roster {
     return found;
   }
 
+  /** Adopters of each other that are all removed have left nobody to stand for them: what they showed then counts as it is. */
+  function whoStandsFor(issuer: PeerId): Set<PeerId> {
+    const adopters = new Set([issuer]);
+    const living = stewardsOf(issuer, new Set(), adopters);
+    return living.size > 0 ? living : adopters;
+  }
+
   function isValid({ certificate: { issuer }, shownBy }: Held): boolean {
     if (issuer === root || !isRemoved(issuer)) return true;
-    return [...stewardsOf(issuer)].some((steward) => shownBy.has(steward));
+    return [...whoStandsFor(issuer)].some((steward) => steward !== issuer && shownBy.has(steward));
   }
 
   /** Roots the peer and all that hang on it; true when this may have changed the heir of a peer with a tombstone. */
@@ -225,7 +232,7 @@ export function createRoster(root: PeerId, creator: PeerId): Roster {
     },
     relyingOn(peer) {
       return [...byIssuer]
-        .filter(([issuer]) => issuer === peer || (isRemoved(issuer) && stewardsOf(issuer).has(peer)))
+        .filter(([issuer]) => issuer === peer || (isRemoved(issuer) && whoStandsFor(issuer).has(peer)))
         .flatMap(([, held]) => held.filter((one) => ways.has(one.certificate.issuer) && isValid(one)))
         .map(({ certificate }) => certificate);
     },

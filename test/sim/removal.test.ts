@@ -200,3 +200,41 @@ test('two halves that removed somebody each agree on one epoch that neither of t
   );
   for (const host of left) assert.deepEqual(current(host), current(a));
 });
+
+test('on the side of a partition where the heir is not, nothing is removed, and the reason is told', async () => {
+  const { world, hosts } = await createMesh('sides', 0, 0, 1);
+  const [a] = hosts as [SimHost];
+  const lost = hosts.at(-1) as SimHost;
+  const heir = hosts.find(({ peer }) => peer === mesh(a).membership.heirOf(lost.peer)) as SimHost;
+  const other = hosts.find((host) => host !== lost && host !== heir) as SimHost;
+  lost.crash();
+  const rest = hosts.filter((host) => host !== lost && host !== heir);
+  world.partition([heir], rest);
+  await world.clock.advance(15_000);
+  const begun = world.clock.now();
+  await assert.rejects(world.settled(mesh(other).removal.remove(lost.peer)), (error: Error) => {
+    assert.match(error.message, /only .* may remove .*, and it cannot be reached/);
+    return true;
+  });
+  assert.ok(world.clock.now() - begun <= 10_000, 'within seconds');
+  assert.ok(mesh(other).membership.isMember(lost.peer));
+  await world.settled(mesh(heir).removal.remove(lost.peer));
+  await assert.rejects(world.settled(mesh(heir).removal.remove(lost.peer)), { code: 'already-removed' });
+  world.heal();
+  await world.until(() => agreed([heir, ...rest], lost), 60_000);
+});
+
+test('heirs of each other that remove each other are both removed, and the others say what is left to do', async () => {
+  const { world, hosts } = await createMesh('each other', 0, 0, 1);
+  const [a, b, c, d] = hosts as [SimHost, SimHost, SimHost, SimHost];
+  const root = mesh(a).membership.rootSeed() as Uint8Array;
+  world.partition([a, c], [b, d]);
+  await world.clock.advance(15_000);
+  await world.settled(mesh(a).removal.remove(b.peer));
+  await world.settled(mesh(b).removal.remove(a.peer));
+  world.heal();
+  const both = (host: SimHost) => [a, b].every(({ peer }) => mesh(host).membership.isRemoved(peer));
+  await world.until(() => [c, d].every(both), 60_000);
+  await world.settled(mesh(c).removal.recover(a.peer, root, false));
+  await world.until(() => agreed([c, d], a) && agreed([c, d], b), 60_000);
+});
