@@ -18,6 +18,9 @@ const GOOD: EndpointRecord = {
   link: { interface: 'eth0', hostLink: 'wftabc', mac: '0a:57:0a:20:00:05' },
 };
 
+/** Any JSON that can be written down: the codec refuses the key `__proto__`, which fast-check draws now and then. */
+const anything = fc.jsonValue().filter((value) => !JSON.stringify(value).includes('"__proto__":'));
+
 /** What the next life makes of a section with this content. */
 async function read(content: unknown): Promise<readonly EndpointRecord[] | KeeperError> {
   const store = createMemoryStore();
@@ -52,12 +55,12 @@ test('one field of the wrong kind is found, and named', async () => {
 test('anything else is refused as a whole', async () => {
   const record = fc.record(
     Object.fromEntries(
-      Object.entries(GOOD).map(([key, value]) => [key, fc.oneof(fc.constant(value), fc.jsonValue())]),
+      Object.entries(GOOD).map(([key, value]) => [key, fc.oneof(fc.constant(value), anything)]),
     ),
     { requiredKeys: [] },
   );
   await fc.assert(
-    fc.asyncProperty(fc.oneof(fc.jsonValue(), fc.array(record, { maxLength: 3 })), async (content) => {
+    fc.asyncProperty(fc.oneof(anything, fc.array(record, { maxLength: 3 })), async (content) => {
       const result = await read(content);
       if (result instanceof KeeperError) return;
       for (const { kind, sandbox, phase, address } of result) {
