@@ -6,8 +6,9 @@ Start here:
   weft join wf1_…              on every other host: the line that was printed
   weft attach blue             gives the network namespace "blue" an address
   weft status                  how everything is
+  weft help network create     more about a command
 
-Exit codes: 0 fine, 1 wrong usage or input, 2 no daemon, 3 the network is degraded.`,
+Exit codes: 0 fine, 1 wrong usage or input, 2 no daemon, 3 the mesh or this machine has a fault.`,
   up: `
 Examples:
   weft up                              make a mesh over 10.32.0.0/12
@@ -75,6 +76,7 @@ Attaching the same sandbox again changes nothing and shows the address that it h
 Examples:
   weft network create web              a network with a /24 of its own, known on every host
   weft network create db --subnet 10.40.5.0/24 --gateway 10.40.5.1
+  weft network create vault --internal   containers of Docker in it reach nothing outside the mesh
   weft attach blue --network web       an address in it
   weft network ls
   weft network rm web                  its addresses are free again

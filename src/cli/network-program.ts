@@ -15,7 +15,7 @@ export function addNetworks(
     .description('make, show and remove networks: sets of containers that reach each other and nobody else')
     .addHelpText('after', HELP.network);
   const add = (usage: string, description: string, action: Action): Command => {
-    const command = network.command(usage).description(description);
+    const command = network.command(usage).description(description).addHelpText('after', HELP.network);
     return command.action(() => run(command, action));
   };
   add('create <name>', 'make a network, for all hosts', async (context, [name = ''], values) =>

@@ -27,6 +27,9 @@ const DAEMON_OPTIONS: readonly (readonly [string, string])[] = [
   ['--vxlan-port <port>', 'UDP port for those packets (default: 4789)'],
   ['--vxlan-vni <number>', 'number of their VXLAN network (default: 7824742)'],
   ['--mtu <bytes>', 'largest packet of containers (default: what fits)'],
+  ['--docker <auto|on|off>', 'be a network driver of Docker (default: auto, where Docker is installed)'],
+  ['--docker-socket <path>', 'socket of that driver (default: /run/docker/plugins/weft.sock)'],
+  ['--docker-engine <path>', 'socket that the Docker engine listens on (default: /run/docker.sock)'],
   ['--log-level <level>', 'debug, info, warn or error (default: info)'],
   ['--config <file>', "the daemon's configuration (default: /etc/weft/weft.conf)"],
 ];
@@ -68,12 +71,19 @@ export async function runCli(parts: CliParts): Promise<number> {
   }
 }
 
-/** Commander answers `help typo` with the whole help; the typo alone gets a hint. */
+/** Commander answers `help typo` with the whole help, and `help network create` with that of network. */
 function wordsOf(argv: readonly string[], program: Command): readonly string[] {
-  const [first, asked] = argv;
-  if (first !== 'help' || asked === undefined || asked.startsWith('-')) return argv;
-  const known = asked === 'help' || program.commands.some((command) => command.name() === asked);
-  return known ? argv : [asked];
+  const [first, ...asked] = argv;
+  if (first !== 'help' || asked[0] === undefined || asked[0] === 'help' || asked[0].startsWith('-'))
+    return argv;
+  let command: Command | undefined = program;
+  for (const word of asked) {
+    if (command.commands.length === 0) break;
+    command = command.commands.find((inner) => inner.name() === word);
+    // The typo alone gets a hint.
+    if (command === undefined) return asked;
+  }
+  return [...asked, '--help'];
 }
 
 /** Commander says `error: …` and hints on further lines; ours is one line and a remedy. */

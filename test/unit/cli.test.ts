@@ -6,9 +6,10 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { clean, formatBytes, formatCount, formatDuration, formatTable } from '../../src/cli/format.ts';
 import type { Io } from '../../src/cli/io.ts';
-import { runCli } from '../../src/cli/program.ts';
+import { createProgram, runCli } from '../../src/cli/program.ts';
 import { renderEndpoints, renderIpam, renderPeers, renderStatus } from '../../src/cli/render.ts';
 import { readToken } from '../../src/cli/token.ts';
+import { OPTIONS } from '../../src/daemon/options.ts';
 import type { PeerStatus, Status, Warning } from '../../src/doors/control.ts';
 import { createMemoryControl } from '../../src/doors/memory-control.ts';
 
@@ -299,6 +300,38 @@ test('the help of every command has an example that begins with it', async () =>
     assert.equal(exit, 0);
     assert.match(out, new RegExp(`Examples:\\n(.*\\n)*? {2}weft ${name}`), name);
     assert.match(out, /--json/);
+  }
+});
+
+test('help goes as deep as the commands do, and names what is not there', async () => {
+  assert.equal(
+    (await weft('help', 'network', 'create')).out,
+    (await weft('network', 'create', '--help')).out,
+  );
+  assert.match((await weft('network', 'create', '--help')).out, /--subnet(.*\n)*Examples:/);
+  assert.match((await weft('help', 'trust', 'add')).out, /^Usage: weft trust /);
+  const typo = await weft('help', 'network', 'creat');
+  assert.deepEqual([typo.exit, typo.out], [1, '']);
+  assert.match(typo.err, /unknown command 'creat' \(did you mean create\?\)/);
+});
+
+test('whatever the daemon can be told, `weft up` and `weft join` can tell it', () => {
+  const program = createProgram(ioOf().io, async () => {});
+  const known = (name: string) => [
+    ...program.options,
+    ...(program.commands.find((command) => command.name() === name)?.options ?? []),
+  ];
+  for (const { name } of OPTIONS) {
+    assert.ok(
+      known('up').some(({ long }) => long === `--${name}`),
+      `weft up --${name}`,
+    );
+    // What is joined has a range.
+    assert.equal(
+      known('join').some(({ long }) => long === `--${name}`),
+      name !== 'range',
+      `weft join --${name}`,
+    );
   }
 });
 
