@@ -238,3 +238,39 @@ test('heirs of each other that remove each other are both removed, and the other
   await world.settled(mesh(c).removal.recover(a.peer, root, false));
   await world.until(() => agreed([c, d], a) && agreed([c, d], b), 60_000);
 });
+
+test('an heir that loses its power at any write of a removal goes on with it when it is back', async () => {
+  let crashes = 0;
+  for (let write = 1; write <= 5; write += 1) {
+    for (const when of ['before', 'after'] as const) {
+      const { world, hosts } = await createMesh(`write ${write} ${when}`, 0, 0, 1);
+      const [a] = hosts as [SimHost];
+      const lost = hosts.at(-1) as SimHost;
+      const heir = hosts.find(({ peer }) => peer === mesh(a).membership.heirOf(lost.peer)) as SimHost;
+      const left = hosts.filter((host) => host !== lost);
+      lost.crash();
+      await world.clock.advance(5_000);
+      const { life } = heir;
+      heir.disk.crashAt(heir.disk.begun() + write, when, () => heir.crash());
+      mesh(heir)
+        .removal.remove(lost.peer)
+        .catch(() => {});
+      await world.clock.advance(3_000);
+      if (heir.life !== life) {
+        crashes += 1;
+        await world.settled(heir.boot());
+        await world.clock.advance(5_000);
+        if (!mesh(heir).membership.isRemoved(lost.peer))
+          await world.settled(mesh(heir).removal.remove(lost.peer));
+      }
+      await world.until(() => agreed(left, lost), 60_000);
+      const current = (host: SimHost) => mesh(host).membership.epochs()[0];
+      await world.until(
+        () => left.every((host) => current(host)?.rotation?.excluded[0] === lost.peer),
+        60_000,
+      );
+      await world.until(() => left.every((host) => current(host)?.number === current(a)?.number), 30_000);
+    }
+  }
+  assert.ok(crashes >= 4, `${crashes} crashes`);
+});
