@@ -16,6 +16,8 @@ export interface DockerApi {
   containers(): Promise<readonly DockerContainer[]>;
   /** Undefined when there is none (any more). Waits while the engine starts or stops that container. */
   container(id: string): Promise<DockerContainerDetail | undefined>;
+  /** Fine when it runs already or is gone. Waits until it runs; rejects with `refused` when it cannot. */
+  start(container: string): Promise<void>;
   /** Takes the container off the network by force, also when it does not run; fine when either is gone. */
   disconnect(network: string, container: string): Promise<void>;
   /** Follows the engine's events until the stream breaks, which rejects, or `signal` ends it, which resolves. */
@@ -77,6 +79,10 @@ export interface DockerContainerDetail {
   readonly id: string;
   readonly name: string;
   readonly running: boolean;
+  /** Why its last start failed, in Docker's words; empty when it did not. */
+  readonly error: string;
+  /** Docker is to start it whenever it does not run. */
+  readonly restarts: boolean;
   readonly hostname: string;
   readonly labels: ReadonlyMap<string, string>;
   readonly attachments: readonly DockerAttachment[];

@@ -56,12 +56,18 @@ export function createContainers(
     if (published.get(id)?.size === 0) published.delete(id);
   }
 
+  async function revive({ id, name }: DockerContainerDetail): Promise<void> {
+    log.info('starting a container that Docker could not start without weft', { container: name });
+    await api.start(id);
+  }
+
   async function look(id: string): Promise<void> {
     const container = await api.container(id);
     // Something happened to it while Docker answered: the answer may be from before.
     if (looking.get(id) === true) return;
     if (container === undefined || !container.running) {
       withdraw(id, () => true);
+      if (container !== undefined && missedUs(container)) await revive(container);
       return;
     }
     const networks = driver.networks();
@@ -163,6 +169,11 @@ export function createContainers(
 
 function labelled({ endpoint, labels }: Published): [string, ReadonlyMap<string, string>] {
   return [endpoint, labels];
+}
+
+/** An engine that starts before the daemon gives up after 15 s, and never tries again: the container is to run, and could now. */
+function missedUs({ restarts, error }: DockerContainerDetail): boolean {
+  return restarts && /plugin "weft" not found|plugins(\/|%2F)weft\.sock/i.test(error);
 }
 
 /** The name first: an address is called by it. Docker puts the short id among the aliases; not in every release. */

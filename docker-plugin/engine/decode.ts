@@ -15,6 +15,8 @@ import {
  */
 type Fields = Readonly<Record<string, unknown>>;
 
+const RESTARTS: readonly string[] = ['always', 'unless-stopped'];
+
 const MOST_ITEMS = 100_000;
 /** Ids, names, addresses, aliases; labels and options may be longer. */
 const LONGEST_WORD = 1_024;
@@ -82,10 +84,14 @@ export function readContainerDetail(data: unknown): DockerContainerDetail {
   const raw = fields(data);
   const config = fields(raw.Config);
   const settings = fields(raw.NetworkSettings);
+  const state = fields(raw.State);
+  const { RestartPolicy: policy } = fields(raw.HostConfig ?? {});
   return {
     id: word(raw.Id),
     name: nameOf(raw.Name),
-    running: fields(raw.State).Running === true,
+    running: state.Running === true,
+    error: word(state.Error ?? '', LONGEST_VALUE),
+    restarts: RESTARTS.includes(String(fields(policy ?? {}).Name)),
     hostname: word(config.Hostname ?? ''),
     labels: texts(config.Labels),
     attachments: entries(settings.Networks).map(([, network]) => readAttachment(network)),

@@ -57,6 +57,9 @@ export function createDockerApi(parts: { readonly socket: string; readonly clock
       const found = await find(`/containers/${encodeURIComponent(id)}/json`);
       return found === undefined ? undefined : readContainerDetail(found);
     },
+    async start(container) {
+      await change({ method: 'POST', path: `/containers/${encodeURIComponent(container)}/start` });
+    },
     async disconnect(network, container) {
       const path = `/networks/${encodeURIComponent(network)}/disconnect`;
       await change({ method: 'POST', path, body: { Container: container, Force: true } });
@@ -78,11 +81,11 @@ function deliver(line: string, onEvent: (event: DockerEvent) => void): void {
   if (event !== undefined) onEvent(event);
 }
 
-/** The answer of a success, or of a removal of what is gone already. Status codes: Docker Engine API, /networks. */
+/** The answer of a success, or of a command that is met already: a removal of what is gone, a start of what runs (304). Status codes: Docker Engine API, /networks. */
 function wanted(answer: Answer, what: string): Answer {
   const { status, text } = answer;
-  const isGone = status === 404 && /^(DELETE|POST .*\/disconnect)/.test(what);
-  if ((status >= 200 && status < 300) || isGone) return answer;
+  const isGone = status === 404 && /^(DELETE|POST .*\/(disconnect|start)$)/.test(what);
+  if ((status >= 200 && status < 300) || status === 304 || isGone) return answer;
   const message = readMessage(text) || `status ${status}`;
   if (status === 409) throw new DockerError('name-taken', message);
   if (status === 403 && what.startsWith('DELETE')) throw new DockerError('in-use', message);

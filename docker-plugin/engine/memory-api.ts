@@ -15,8 +15,8 @@ export interface MemoryDocker extends DockerApi {
   dropNetwork(id: string): void;
   /** Makes a container and starts it on networks, given by id. */
   run(container: MemoryContainer): string;
-  /** Starts one that was stopped. */
-  start(id: string): void;
+  /** What its last start failed with, while it does not run. */
+  failStart(id: string, error: string): void;
   stop(id: string): void;
   remove(id: string): void;
   /** An endpoint that a container left behind, listed under the container's name. */
@@ -37,11 +37,13 @@ export interface MemoryContainer {
   readonly labels?: Readonly<Record<string, string>>;
   /** Address by id of the network. */
   readonly networks: Readonly<Record<string, string>>;
+  readonly restarts?: boolean;
 }
 
 interface Kept extends MemoryContainer {
   readonly id: string;
   running: boolean;
+  error: string;
   /** Endpoint by id of the network, while it runs. */
   endpoints: Readonly<Record<string, string>>;
 }
@@ -83,6 +85,7 @@ export function createMemoryDocker(): MemoryDocker {
     const ids = Object.keys(container.networks);
     container.endpoints = Object.fromEntries(ids.map((network) => [network, newId()]));
     container.running = true;
+    container.error = '';
     for (const network of ids) aboutNetwork('connect', network, container.id);
     aboutContainer('start', container);
   }
@@ -108,13 +111,20 @@ export function createMemoryDocker(): MemoryDocker {
       aboutNetwork('destroy', id, null);
     },
     run(wanted) {
-      const container: Kept = { ...wanted, id: newId(), running: false, endpoints: {} };
+      const container: Kept = { ...wanted, id: newId(), running: false, error: '', endpoints: {} };
       containers.set(container.id, container);
       aboutContainer('create', container);
       bringUp(container);
       return container.id;
     },
-    start: (id) => bringUp(must(id)),
+    failStart(id, error) {
+      must(id).error = error;
+    },
+    async start(id) {
+      answer(`start ${containers.get(id)?.name}`);
+      const found = containers.get(id);
+      if (found !== undefined && !found.running) bringUp(found);
+    },
     stop: (id) => bringDown(must(id)),
     remove(id) {
       const container = must(id);
@@ -224,10 +234,13 @@ export function createMemoryDocker(): MemoryDocker {
 
 function detailOf(container: Kept): DockerContainerDetail {
   const { id, name, hostname, aliases = [], labels = {}, running, networks, endpoints } = container;
+  const { error, restarts = false } = container;
   return {
     id,
     name,
     running,
+    error,
+    restarts,
     hostname: hostname ?? id.slice(0, 12),
     labels: new Map(Object.entries(labels)),
     attachments: Object.entries(networks).map(([network, address]) => ({

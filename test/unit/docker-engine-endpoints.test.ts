@@ -46,7 +46,7 @@ test('names go with the container, and come with a new endpoint when it is start
   docker.stop(web);
   await clock.settle();
   assert.deepEqual(namesIn(world), []);
-  docker.start(web);
+  await docker.start(web);
   await clock.settle();
   const [second] = names.keys();
   assert.notEqual(first, second);
@@ -80,6 +80,24 @@ test('a container on a network of another driver that is not internal has anothe
   docker.stop(web);
   await clock.settle();
   assert.equal(leadOut.size, 0);
+});
+
+test('a container that Docker could not start without weft is started once weft is there, and no other one', async () => {
+  const { clock, docker, network } = await started();
+  const missing = 'Post "http://%2Frun%2Fdocker%2Fplugins%2Fweft.sock/IpamDriver.RequestAddress": dial unix';
+  const wanted = docker.run({ name: 'web', restarts: true, networks: { [network]: '10.32.1.2' } });
+  const once = docker.run({ name: 'job', networks: { [network]: '10.32.1.3' } });
+  const broken = docker.run({ name: 'bad', restarts: true, networks: { [network]: '10.32.1.4' } });
+  const ended = docker.run({ name: 'end', restarts: true, networks: { [network]: '10.32.1.5' } });
+  for (const id of [wanted, once, broken, ended]) docker.stop(id);
+  docker.failStart(wanted, missing);
+  docker.failStart(once, missing);
+  docker.failStart(broken, 'weft: 10.32.1.4 is in use by another container');
+  await clock.advance(61_000);
+  assert.deepEqual(
+    docker.calls.filter((call) => call.startsWith('start')),
+    ['start web'],
+  );
 });
 
 test('a container that is on no network of the mesh is not named', async () => {

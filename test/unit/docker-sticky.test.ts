@@ -16,7 +16,16 @@ function createWorld() {
     runs(name: string, address: string, id = name) {
       tell('start', name, id);
       const attachments = [{ network: 'd', endpoint: 'e', address, aliases: [] }];
-      const detail = { id, name, running: true, hostname: id, labels: new Map(), attachments };
+      const detail = {
+        id,
+        name,
+        running: true,
+        error: '',
+        restarts: false,
+        hostname: id,
+        labels: new Map(),
+        attachments,
+      };
       sticky.onContainer(detail, new Map([['d', 'app']]));
     },
   };
