@@ -38,6 +38,9 @@ constexpr size_t kMaxRanges = 1u << 20;
 /// the second-level cache. 64 KiB costs 5 % of the rate, 384 KiB gains nothing more (README.md).
 constexpr size_t kFlushBytes = 192 * 1024;
 
+/// And of small packets no more than the device's queue holds, so that it does not overflow while they are sent.
+constexpr unsigned kFlushPackets = 500;
+
 /// Room for one flush, plus one super-packet that grows by its headers while it is cut.
 constexpr size_t kArenaBytes = 320 * 1024;
 

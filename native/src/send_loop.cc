@@ -24,7 +24,7 @@ void SendLoop::run() {
 bool SendLoop::fillBatch() {
   batch_.begin(parts_.udp.features().segmentation);
   uint8_t* packet = &buffer_[kHeadroom];
-  while (batch_.bytes() < kFlushBytes) {
+  for (unsigned taken = 0; taken < kFlushPackets && batch_.bytes() < kFlushBytes; ++taken) {
     VnetHeader vnet;
     const ssize_t got = parts_.tun.read(packet - sizeof vnet, sizeof vnet + 65'536);
     if (got < 0) {

@@ -17,7 +17,7 @@ namespace tuntap {
 ///   2. look up  the owner of its destination, and check that its source is ours
 ///   3. cut      into slices that fit the wire, when it is larger
 ///   4. seal     each into the send area
-///   5. send     runs of datagrams, once 192 KiB are sealed or the TUN is empty
+///   5. send     runs of datagrams, once 192 KiB or 500 packets are sealed or the TUN is empty
 class SendLoop {
  public:
   SendLoop(LoopParts parts, Counters counters, int wakeFd) : parts_(parts), counters_(counters), wakeFd_(wakeFd), sidings_(parts.udp.sidings()) {}
