@@ -11,6 +11,7 @@ import type { Membership } from './membership.ts';
 import type { Messenger } from './messenger.ts';
 import { cidrOf, type NetworkBook } from './networks/book.ts';
 import { NetworkError } from './networks/errors.ts';
+import { isolatedSubnets } from './networks/isolated.ts';
 import { createMaker } from './networks/maker.ts';
 import { createRemover } from './networks/remover.ts';
 import { createUpkeep } from './networks/upkeep.ts';
@@ -40,7 +41,7 @@ export interface Networks {
   remove(id: NetworkId): Promise<void>;
   /** Called after each change of `list`. Returns the way to stop. */
   watch(listener: () => void): () => void;
-  /** Subnets, as CIDR, that are kept apart on this host: of all networks, and of those that were removed while addresses of them are in use here. */
+  /** Subnets, as CIDR, that are kept apart on this host: of networks in use here, whatever became of them, and of all others that there are. */
   isolated(): readonly string[];
   /** What members wrote that does not count, or not as they meant it, and what to do. */
   faults(): readonly NetworkFault[];
@@ -216,13 +217,6 @@ export function createNetworks(parts: NetworksParts): Networks {
     return [...named, ...useless];
   }
 
-  function isolated(): readonly string[] {
-    const used = new Set(parts.space.allocations().map(({ network }) => network));
-    const removed = [...used].filter((id) => book.objects.isRemoved(id)).map((id) => book.objects.last(id));
-    const subnets = [...book.table().networks.values(), ...removed.filter((object) => object !== undefined)];
-    return [...new Set(subnets.map(cidrOf))].sort();
-  }
-
   return {
     list: book.list,
     get: book.get,
@@ -232,7 +226,7 @@ export function createNetworks(parts: NetworksParts): Networks {
     change,
     remove,
     watch: (listener) => book.objects.watch(listener),
-    isolated,
+    isolated: () => isolatedSubnets(book, parts.space.allocations()),
     faults,
     start: upkeep.start,
     close() {

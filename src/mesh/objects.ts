@@ -14,6 +14,8 @@ export interface Objects<T> {
   isRemoved(id: string): boolean;
   /** What it is, or what it was before it was removed, as far as that is known. */
   last(id: string): T | undefined;
+  /** What anybody who wrote it has it for. */
+  versions(id: string): readonly T[];
   /** All that are there; the same map as long as nothing changes. */
   all(): ReadonlyMap<string, T>;
   /** A write later than every one that is known here. Resolves when it is on disk; only then is it seen and sent. */
@@ -86,7 +88,14 @@ export function createObjects<T>(parts: ObjectsParts<T>): Objects<T> {
     await records.put(prefix + id, record);
   }
 
-  const last = (id: string) => winners.get(id)?.value;
+  /** A removal need not say what it removes: then it is what others have it for. */
+  function last(id: string): T | undefined {
+    const winner = winners.get(id);
+    if (winner === undefined || winner.value !== undefined) return winner?.value;
+    const valued = [...(versions.get(id)?.values() ?? [])].filter(({ value }) => value !== undefined);
+    return latest(valued)?.value;
+  }
+
   const isRemoved = (id: string) => winners.get(id)?.removed === true;
 
   for (const record of [...saved.get(), ...records.entries(prefix)]) take(record);
@@ -100,6 +109,7 @@ export function createObjects<T>(parts: ObjectsParts<T>): Objects<T> {
     get: (id) => (isRemoved(id) ? undefined : last(id)),
     isRemoved,
     last,
+    versions: (id) => [...(versions.get(id)?.values() ?? [])].flatMap(({ value }) => value ?? []),
     all() {
       all ??= new Map(
         [...winners].flatMap(([id, { removed, value }]) =>
