@@ -35,7 +35,7 @@ export async function measure(place: Place, test: string, seconds: number): Prom
   if (test === 'ping') return named('ping', await pings(from, address, 500, 0.002));
   if (test === 'loaded') {
     const load = stream(from, to, address, { streams: 4, seconds });
-    const found = named('loaded', await pings(from, address, 75 * seconds, 0.01));
+    const found = named('loaded', await pings(from, address, Math.ceil(75 * seconds), 0.01));
     await load;
     return found;
   }
@@ -76,10 +76,11 @@ const named = (name: string, { average, p99 }: Trips): Figures => ({ [name]: ave
 /** Microseconds. */
 async function pings(from: Namespace, address: string, count: number, interval: number): Promise<Trips> {
   const words = ['ping', '-c', `${count}`, '-i', `${interval}`, address];
-  const { stdout } = await from.run(words, { check: false, say: null, timeout: 60_000 });
+  const { stdout, stderr } = await from.run(words, { check: false, say: null, timeout: 60_000 });
   const trips = [...stdout.matchAll(/time=([\d.]+) ms/g)]
     .map(([, time]) => Number(time) * 1000)
     .sort((a, b) => a - b);
+  if (trips.length === 0) throw new Error(`no answer to any ping of ${address}: ${stdout}${stderr}`);
   return {
     average: trips.reduce((sum, trip) => sum + trip, 0) / trips.length,
     p99: trips[Math.floor(trips.length * 0.99)] ?? Number.NaN,
