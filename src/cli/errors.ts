@@ -44,7 +44,12 @@ export function describeError(
   error: unknown,
   clean: (text: string) => string,
 ): { text: string; exit: ExitCode } {
-  const known = error instanceof CliError ? error : new CliError(`this should not happen: ${String(error)}`);
+  const known =
+    error instanceof CliError
+      ? error
+      : new CliError(`this should not happen: ${String(error)}`, {
+          remedy: 'please report it, with the command that you ran and what `weft version` says',
+        });
   const message = known.message.replace(/^[A-Z](?=[a-z]* )/, (first) => first.toLowerCase());
   const lines = [`weft: ${clean(message)}`];
   if (known.remedy !== undefined) lines.push(`  → ${clean(known.remedy)}`);

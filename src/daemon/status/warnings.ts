@@ -58,7 +58,7 @@ const RULES: readonly Rule[] = [
           severity: 'warning',
           text: `${down.length} of ${peers.length} other hosts cannot be reached: ${down.slice(0, 5).join(', ')}${down.length > 5 ? ', …' : ''}`,
           remedy:
-            'see `weft peers`; check that they run and that TCP and UDP port 6783 are open between the hosts',
+            'see `weft peers`; check that they run and that TCP and UDP port 6783 are open between the hosts; `weft remove` those that are lost for good',
         };
   },
   ({ peers }) => {
