@@ -275,7 +275,11 @@ export const TABLE = {
   },
 
   // Names.
-  'unknown-name': { status: 404, title: 'There is no such name', remedy: 'see `weft dns ls`' },
+  'unknown-name': {
+    status: 404,
+    title: 'There is no such name',
+    remedy: 'see `weft dns ls`, and give its network with --network when that is not `weft`',
+  },
   'bad-name': {
     status: 400,
     title: 'This cannot be a name',

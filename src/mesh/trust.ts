@@ -69,7 +69,7 @@ export function createTrust({
       const subnet = canonical(text);
       const { added, removed } = section.get();
       if (!list().some((one) => one.subnet === subnet))
-        throw new TrustError('unknown-subnet', `${subnet} is not trusted here: see \`weft trust ls\``);
+        throw new TrustError('unknown-subnet', `${subnet} is not trusted here`);
       await section.set({
         added: added.filter((one) => one !== subnet),
         removed: base.includes(subnet) ? [...removed, subnet] : removed,
