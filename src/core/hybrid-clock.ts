@@ -17,13 +17,25 @@ export const NO_STAMP: Stamp = { time: 0, count: 0 };
 const MAX_TIME = 2 ** 48 - 1;
 const MAX_COUNT = 2 ** 32 - 1;
 
+/** The year 2200: from here on a stamp comes of somebody who wants the last word, or of an answer to that. */
+const FAR = 7_258_118_400_000;
+
+export function isFar({ time }: Stamp): boolean {
+  return time >= FAR;
+}
+
+/** Whether there is a later one. */
+export function hasRoom({ time, count }: Stamp): boolean {
+  return time < MAX_TIME || count < MAX_COUNT;
+}
+
 export function compareStamps(a: Stamp, b: Stamp): number {
   return a.time - b.time || a.count - b.count;
 }
 
-/** The stamp of a write by somebody whose wall clock says `wall` and who has seen `seen`: always later than that. */
+/** The stamp of a write by somebody whose wall clock says `wall` and who has seen `seen`, which has room: always later than that. */
 export function nextStamp(wall: number, seen: Stamp): Stamp {
-  const time = Number.isFinite(wall) ? Math.min(Math.max(0, Math.floor(wall)), MAX_TIME) : 0;
+  const time = Number.isFinite(wall) ? Math.min(Math.max(0, Math.floor(wall)), FAR - 1) : 0;
   if (time > seen.time) return { time, count: 0 };
   if (seen.count < MAX_COUNT) return { time: seen.time, count: seen.count + 1 };
   return { time: seen.time + 1, count: 0 };

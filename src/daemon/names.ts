@@ -45,7 +45,7 @@ export function createNameParts({
   docker,
 }: NameNeeds): NameParts {
   const { membership, records, space, liveness } = mesh;
-  const statics = createStaticNames({ records, keeper, clock, log });
+  const statics = createStaticNames({ records, keeper, clock, log, membership });
   const names = createNames({
     self: membership.self,
     range: membership.genesis.range,

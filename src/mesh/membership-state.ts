@@ -153,6 +153,8 @@ export function readEpoch(data: unknown): Epoch | undefined {
   if (!isPeerText(author) || !(signature instanceof Uint8Array) || signature.length !== 64) return undefined;
   if (!Array.isArray(excluded) || excluded.length > MAX_EXCLUDED || !excluded.every(isPeerText))
     return undefined;
+  // Each once: the number of an epoch is bounded by how many it keeps out.
+  if (excluded.some((peer, at) => at > 0 && peer <= (excluded[at - 1] as string))) return undefined;
   return { ...epoch, rotation: { author, excluded, signature } };
 }
 

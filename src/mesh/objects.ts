@@ -1,13 +1,18 @@
-import { compareStamps, NO_STAMP, nextStamp, type Stamp } from '../core/hybrid-clock.ts';
+import { compareStamps, hasRoom, isFar, NO_STAMP, nextStamp, type Stamp } from '../core/hybrid-clock.ts';
 import type { PeerId } from '../core/ids.ts';
 import { isPeerText } from '../core/ring-entry.ts';
 import { compareVersions, latest, readVersion, type Version, writeVersion } from '../core/versioned.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Keeper } from './keeper.ts';
+import type { Membership } from './membership.ts';
 import type { RecordEntry, Records } from './records.ts';
 
-/** Replicated objects of one kind that every member may write: the last writer wins (core/versioned.ts). */
+/**
+ * Replicated objects of one kind that every member may write: the last writer wins (core/versioned.ts). A member that takes the last of all
+ * stamps wins for as long as it is a member: once it is removed, no stamp of the far future counts for that object, whoever wrote it, and
+ * what was written meanwhile does.
+ */
 export interface Objects<T> {
   get(id: string): T | undefined;
   /** Known to be removed, or never to come. */
@@ -33,6 +38,7 @@ export interface ObjectsParts<T> {
   readonly clock: Pick<Clock, 'wall'>;
   readonly log: Log;
   readonly keeper: Keeper;
+  readonly membership: Pick<Membership, 'isRemoved' | 'watch'>;
   /** Of the records' keys, with its slash: `network/`. */
   readonly prefix: string;
   /** Undefined for what is no T. */
@@ -40,7 +46,7 @@ export interface ObjectsParts<T> {
 }
 
 export function createObjects<T>(parts: ObjectsParts<T>): Objects<T> {
-  const { records, clock, log, keeper, prefix, read } = parts;
+  const { records, clock, log, keeper, membership, prefix, read } = parts;
   const versions = new Map<string, Map<PeerId, Version<T>>>();
   const winners = new Map<string, Version<T>>();
   const watchers = new Set<(id: string) => void>();
@@ -63,8 +69,26 @@ export function createObjects<T>(parts: ObjectsParts<T>): Objects<T> {
     else if (isNews(version, known.get(author))) known.set(author, version);
     if (known.size === 0) versions.delete(id);
     else versions.set(id, known);
+    return elect(id);
+  }
+
+  /** The versions that compete; where all are of the far future, these. */
+  function counted(id: string): readonly Version<T>[] {
+    const known = [...(versions.get(id)?.values() ?? [])];
+    const near = known.filter(({ at }) => !isFar(at));
+    return near.length > 0 && isRid(id) ? near : known;
+  }
+
+  /** Of somebody who took a stamp of the far future. */
+  function isRid(id: string): boolean {
+    const known = [...(versions.get(id)?.values() ?? [])];
+    return known.some(({ at, author }) => isFar(at) && membership.isRemoved(author));
+  }
+
+  /** True when another version wins than before. */
+  function elect(id: string): boolean {
     const before = winners.get(id);
-    const winner = latest(known.values());
+    const winner = latest(counted(id));
     if (winner === before) return false;
     if (winner === undefined) winners.delete(id);
     else winners.set(id, winner);
@@ -79,11 +103,22 @@ export function createObjects<T>(parts: ObjectsParts<T>): Objects<T> {
     saved.set(entries).catch(() => {});
   }
 
+  /** What a write is to be later than. Where the far future does not count, or is used up, all that is nearer: it counts when that is over. */
+  function before(id: string, stamps: readonly Stamp[]): Stamp {
+    const last = (some: readonly Stamp[]) => [NO_STAMP, ...some].sort(compareStamps).at(-1) ?? NO_STAMP;
+    const all = last(stamps);
+    return hasRoom(all) && !isRid(id) ? all : last(stamps.filter((stamp) => !isFar(stamp)));
+  }
+
   async function write(id: string, removed: boolean, value: T | undefined): Promise<void> {
-    const seen = winners.get(id)?.at ?? NO_STAMP;
-    const own = issued.get(id) ?? NO_STAMP;
-    const later = compareStamps(seen, own) > 0 ? seen : own;
-    const record = writeVersion(clock.wall(), later, removed, value);
+    const stamps = [...(versions.get(id)?.values() ?? [])].map(({ at }) => at);
+    const own = issued.get(id);
+    const record = writeVersion(
+      clock.wall(),
+      before(id, own === undefined ? stamps : [...stamps, own]),
+      removed,
+      value,
+    );
     issued.set(id, record.at);
     await records.put(prefix + id, record);
   }
@@ -100,10 +135,17 @@ export function createObjects<T>(parts: ObjectsParts<T>): Objects<T> {
 
   for (const record of [...saved.get(), ...records.entries(prefix)]) take(record);
   const stop = records.watch(prefix, (record) => {
-    if (!take(record)) return;
-    save();
-    for (const handler of [...watchers]) handler(record.key.slice(prefix.length));
+    if (take(record)) tell([record.key.slice(prefix.length)]);
   });
+  const stopMembers = membership.watch(() =>
+    tell([...versions.keys()].filter((id) => isRid(id) && elect(id))),
+  );
+
+  function tell(ids: readonly string[]): void {
+    if (ids.length === 0) return;
+    save();
+    for (const id of ids) for (const handler of [...watchers]) handler(id);
+  }
 
   return {
     get: (id) => (isRemoved(id) ? undefined : last(id)),
@@ -127,14 +169,15 @@ export function createObjects<T>(parts: ObjectsParts<T>): Objects<T> {
     },
     close() {
       stop();
+      stopMembers();
       watchers.clear();
     },
   };
 }
 
-/** What was saved may be younger than what the author's record says after a start: others' records are saved late. */
+/** What was saved may be younger than what the author's record says after a start: others' records are saved late. From the far future there is a way back. */
 function isNews(version: Version<unknown>, known: Version<unknown> | undefined): boolean {
-  return known === undefined || compareVersions(version, known) >= 0;
+  return known === undefined || isFar(known.at) || compareVersions(version, known) >= 0;
 }
 
 /** Values are checked as those of records are. */

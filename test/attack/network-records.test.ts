@@ -35,10 +35,10 @@ async function write(
   of: NetworkInfo,
   change: object | null,
   removed = false,
+  at = { time: Date.UTC(2300), count: 0 },
 ): Promise<void> {
   const { records } = world.host('cleo').life ?? assert.fail('cleo is down');
   const honest = [...records.entries(KEY.network + of.id)][0]?.value as { value: object };
-  const at = { time: Date.UTC(2300), count: 0 };
   const value = change === null ? null : { ...honest.value, ...change };
   await world.settled(records.put(KEY.network + id, { at, removed, value }));
   await world.run(2_000);
@@ -81,6 +81,29 @@ test('a record of the network that is always there changes nothing', async () =>
   await world.settled(world.allocate('anna', 'plain', undefined, undefined, 'weft' as NetworkId));
   await write(world, 'weft', red, rangeOf('10.32.0.0/12'), true);
   await assertApart(world, red, blue);
+});
+
+test('who takes the last of all stamps has the last word for as long as it is a member', async () => {
+  const { world, red, blue } = await twoNetworks();
+  const last = { time: 2 ** 48 - 1, count: 2 ** 32 - 1 };
+  const all = 'f'.repeat(16) as NetworkId;
+  const born = { time: 0, count: 0 };
+  await write(world, all, red, { ...rangeOf('10.32.0.0/12'), name: 'all', born }, false, last);
+  await write(world, red.id, red, { name: 'mine' }, false, last);
+  await assertApart(world, red, blue);
+  await world.settled(world.networks('bert').remove(all));
+  await world.run(2_000);
+  assert.notEqual(world.networks('anna').get(all), undefined);
+  world.host('cleo').crash();
+  world.mesh.remove(world.host('cleo'));
+  await world.run(2_000);
+  for (const host of ['anna', 'bert']) {
+    assert.equal(world.networks(host).get(all), undefined);
+    assert.equal(world.networks(host).get(red.id)?.name, 'red');
+  }
+  await world.settled(world.networks('bert').rename(red.id, 'scarlet'));
+  await world.run(2_000);
+  assert.equal(world.networks('anna').get('scarlet')?.id, red.id);
 });
 
 function rangeOf(cidr: string): { readonly start: number; readonly last: number } {

@@ -39,12 +39,17 @@ async function createWorld() {
   const live = async (self: PeerId) => {
     const keeper = await openKeeper({ store: createMemoryStore() });
     const records = shared.of(self);
-    const statics = createStaticNames({ records, keeper, clock, log: silentLog });
+    const membership = {
+      isMember: (peer: PeerId) => members.has(peer),
+      isRemoved: (peer: PeerId) => !members.has(peer),
+      watch,
+    };
+    const statics = createStaticNames({ records, keeper, clock, membership, log: silentLog });
     const names = createNames({
       self,
       range: RANGE,
       records,
-      membership: { isMember: (peer) => members.has(peer), watch },
+      membership,
       space: { ring: () => ring, watch },
       liveness: { isUp: (peer) => up.has(peer), onPeerUp: watch, onPeerDown: watch },
       statics,

@@ -14,6 +14,7 @@ import { formatRange } from '../../core/ring-entry.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Keeper } from '../keeper.ts';
+import type { Membership } from '../membership.ts';
 import type { NetworkInfo } from '../networks.ts';
 import { createObjects, type Objects } from '../objects.ts';
 import { KEY, type Records } from '../records.ts';
@@ -34,14 +35,15 @@ export interface NetworkBookParts {
   readonly creator: PeerId;
   readonly range: Range;
   readonly records: Records;
+  readonly membership: Pick<Membership, 'isRemoved' | 'watch'>;
   readonly keeper: Keeper;
   readonly clock: Clock;
   readonly log: Log;
 }
 
 export function createNetworkBook(parts: NetworkBookParts): NetworkBook {
-  const { creator, range, records, keeper, clock, log } = parts;
-  const objects = createObjects({ records, keeper, clock, log, prefix: KEY.network, read: readNetwork });
+  const { creator, range, clock } = parts;
+  const objects = createObjects({ ...parts, prefix: KEY.network, read: readNetwork });
   const whole: NetworkInfo = {
     id: DEFAULT_NETWORK,
     name: DEFAULT_NETWORK,
