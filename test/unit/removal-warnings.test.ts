@@ -14,19 +14,28 @@ interface Story {
   readonly quarantine?: readonly object[];
   readonly waiting?: readonly object[];
   readonly owner?: string;
+  readonly members?: readonly string[];
+  readonly witness?: string | undefined;
 }
 
 /** Of a host with one address in use, whose heir is another one. */
-function warnings(
-  { removed = [], downSince, quarantine = [], waiting = [], owner = SELF }: Story,
-  now: number,
-) {
+function warnings(story: Story, now: number) {
+  const {
+    removed = [],
+    downSince,
+    quarantine = [],
+    waiting = [],
+    owner = SELF,
+    members = [SELF, HEIR],
+  } = story;
+  const witness = 'witness' in story ? story.witness : HEIR;
   const mesh = {
     membership: {
       self: SELF,
-      members: () => [SELF, HEIR],
+      members: () => members,
       isRemoved: (peer: string) => removed.includes(peer),
-      witnessOf: (peer: string) => (peer === SELF ? HEIR : undefined),
+      heirOf: (peer: string) => (peer === SELF ? HEIR : undefined),
+      witnessOf: (peer: string) => (peer === SELF ? witness : undefined),
     },
     liveness: { downSince: (peer: string) => (peer === HEIR ? downSince : undefined) },
     records: { get: () => ({ nickname: 'blue' }) },
@@ -89,4 +98,14 @@ test('addresses that another host owns now, and takeovers that wait, are shown',
   const [waits] = warnings({ waiting: [{ peer: LOST, missing: [HEIR], unheard: 0 }] }, 0);
   assert.equal(waits?.code, 'takeover-waits');
   assert.match(waits?.text ?? '', /KooWlost.*missing: blue \(…KooWheir\)/);
+});
+
+test('a host whose heirs are all removed says that it can let nobody in any more, or that others must', () => {
+  const gone = { removed: [HEIR], witness: undefined };
+  const [alone] = warnings({ ...gone, members: [SELF] }, 0);
+  assert.deepEqual([alone?.code, alone?.severity], ['no-witness', 'warning']);
+  assert.match(alone?.text ?? '', /no further host can join/);
+  const [among] = warnings({ ...gone, members: [SELF, LOST] }, 0);
+  assert.deepEqual([among?.code, among?.severity], ['no-witness', 'info']);
+  assert.deepEqual(codes({ removed: [SELF, HEIR], witness: undefined, members: [] }), ['removed']);
 });
