@@ -1,7 +1,7 @@
 import { prefixOf, type Range } from './address.ts';
 import { compareStamps, readStamp, type Stamp } from './hybrid-clock.ts';
 import { DEFAULT_NETWORK, type NetworkId, type PeerId } from './ids.ts';
-import { includes, overlaps, sizeOf, subtract } from './ranges.ts';
+import { includes, indexAt, overlaps, sizeOf, subtract } from './ranges.ts';
 import { isPeerText } from './ring-entry.ts';
 
 /**
@@ -136,16 +136,21 @@ export function tabulate(range: Range, objects: ReadonlyMap<NetworkId, NetworkOb
   const byName = new Map<string, NetworkId>([[DEFAULT_NETWORK, DEFAULT_NETWORK]]);
   const clashes = new Map<NetworkId, NetworkId>();
   const none = new Map<NetworkId, NetworkId | undefined>();
+  /** Those that count, by address: who tells of thousands shall not make everybody compare each with each. */
+  const taken: (Range & { readonly id: NetworkId })[] = [];
   const byAge = [...objects].sort(
     ([a, one], [b, other]) => compareStamps(one.born, other.born) || (a < b ? -1 : 1),
   );
   for (const [id, object] of byAge) {
-    const rival = [...networks].find(([, older]) => overlaps(older, object))?.[0];
+    const at = indexAt(taken, object.start);
+    const next = taken[at];
+    const rival = next !== undefined && overlaps(next, object) ? next.id : undefined;
     const inside = includes(range, object.start) && includes(range, object.last);
     if (rival !== undefined || !inside || networks.size >= MOST_NETWORKS) {
       none.set(id, rival);
       continue;
     }
+    taken.splice(at, 0, { start: object.start, last: object.last, id });
     networks.set(id, object);
     if (object.name === null) continue;
     const holder = byName.get(object.name);
