@@ -14,6 +14,7 @@ import type { OpenMembership } from './membership.ts';
 import { createPathApplier } from './paths/applier.ts';
 import { addressesIn, deriveEnd, type End, rangesOf } from './paths/ends.ts';
 import { createProber } from './paths/prober.ts';
+import { withoutRivals } from './paths/rivals.ts';
 import { KEY, type Records, readPeerRecord } from './records.ts';
 import type { Space } from './space.ts';
 import type { Trust } from './trust.ts';
@@ -178,7 +179,6 @@ export function createPaths(parts: PathsParts): Paths {
     if (closed) return;
     const here = declaration();
     const ours = addressesIn(settings.ours());
-    const taken = new Set<string>();
     let changed = false;
     for (const peer of [...peers.keys()]) {
       if (membership.isMember(peer)) continue;
@@ -186,20 +186,15 @@ export function createPaths(parts: PathsParts): Paths {
       prober.forget(peer);
       changed = true;
     }
-    for (const peer of membership.members()) {
-      if (peer === self) continue;
+    const judged = membership.members().flatMap((peer) => {
+      if (peer === self) return [];
       const there = readDeclaration(records.get(peer, KEY.trust));
       const theirs = addressesOf(peer);
       const name = readPeerRecord(records.get(peer, KEY.peer))?.nickname ?? peer;
-      let verdict = judge({ plain, here, there, theirs, ours, name });
-      // The kernel tells peers apart by their address only.
-      if (verdict.trusted && taken.has(formatIpv4(verdict.address))) {
-        const reason = `another peer has the address ${formatIpv4(verdict.address)}, too`;
-        verdict = { trusted: false, code: 'no-device-there', reason };
-      }
-      if (verdict.trusted) taken.add(formatIpv4(verdict.address));
-      if (settle(peer, verdict)) changed = true;
-    }
+      const verdict = judge({ plain, here, there, theirs, ours, name });
+      return [{ peer, verdict, seen: forwarding.endpointOf(peer)?.address }];
+    });
+    for (const { peer, verdict } of withoutRivals(judged)) if (settle(peer, verdict)) changed = true;
     if (changed) applier.soon();
   }
 
@@ -251,8 +246,11 @@ export function createPaths(parts: PathsParts): Paths {
   function plan(): FastPathPlan | null | undefined {
     const ranges = rangesOf(space.ring());
     if (clock.now() < adoptUntil && !isKnown(ranges)) return undefined;
+    const held = [...peers.values()].flatMap(({ verdict }) => (verdict.trusted ? [verdict.address] : []));
     const open = [...peers].flatMap(([peer, { mac, linkLocal, underlay, verdict }]): FastPathPeer[] => {
       if (underlay === undefined) return [];
+      // No door closes late that is another's now.
+      if (!verdict.trusted && held.map(formatIpv4).includes(underlay)) return [];
       const mtu = verdict.trusted ? prober.usable(peer) : undefined;
       return [{ underlay, mac, linkLocal, ranges: ranges.get(peer) ?? [], mtu: mtu ?? null }];
     });

@@ -1,6 +1,6 @@
 import type { PeerId } from '../../../src/core/ids.ts';
 import { createPaths, type Paths } from '../../../src/mesh/paths.ts';
-import type { RecordEntry } from '../../../src/mesh/records.ts';
+import { KEY, type RecordEntry } from '../../../src/mesh/records.ts';
 import { createTrust, type Trust } from '../../../src/mesh/trust.ts';
 import type { FastPathPeer, FastPathPlan, Host } from '../../../src/ports/host.ts';
 import { createVirtualClock, type VirtualClock } from '../../../src/ports/memory/clock.ts';
@@ -42,19 +42,30 @@ export interface WorldOptions {
   readonly one?: readonly string[];
   readonly two?: readonly string[];
   readonly plain?: boolean;
+  /** A third member, first in the list, says that it trusts everybody and is at this address. */
+  readonly claims?: string;
 }
 
 export function createPathsWorld({
   one = [WIRE],
   two = [WIRE],
   plain = false,
+  claims,
 }: WorldOptions = {}): PathsWorld {
   const clock = createVirtualClock();
   const probes = createMemoryProbes(clock);
   const shared = createSharedRecords();
   const unreached = new Set<PeerId>();
   const [first, second] = ['peer-one', 'peer-two'] as PeerId[] as [PeerId, PeerId];
-  const common = { clock, probes, shared, unreached, plain, members: [first, second] };
+  const third = 'peer-a' as PeerId;
+  const others = claims === undefined ? [] : [third];
+  const common = { clock, probes, shared, unreached, plain, members: [first, second], others };
+  if (claims !== undefined) {
+    const { records } = shared.view(third);
+    const about = { nickname: 'a', version: '1', control: [], boot: 'b', free: 0, degree: 1 };
+    void records.put(KEY.peer, { ...about, data: [`${claims}:6783`] });
+    void records.put(KEY.trust, { subnets: [WIRE], vxlan: { vni: 7, port: 4789 }, obstacle: null });
+  }
   return {
     clock,
     probes,
@@ -73,6 +84,7 @@ interface HostParts {
   readonly address: string;
   readonly configured: readonly string[];
   readonly members: readonly PeerId[];
+  readonly others: readonly PeerId[];
   readonly plain: boolean;
   readonly clock: VirtualClock;
   readonly probes: MemoryProbes;
@@ -125,8 +137,8 @@ function createPathsHost(parts: HostParts): PathsHost {
       membership: {
         mesh: 'mesh' as never,
         genesis,
-        members: () => members,
-        isMember: (peer) => members.includes(peer),
+        members: () => [...parts.others, ...members],
+        isMember: (peer) => [...parts.others, ...members].includes(peer),
         watch: () => () => {},
         epochs: () => [{ number: 1, secret: new Uint8Array(32), rotation: null }],
       },
