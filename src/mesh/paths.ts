@@ -121,6 +121,8 @@ export function createPaths(parts: PathsParts): Paths {
   let adopted: FastPathState | null = null;
   let adoptUntil = Number.NEGATIVE_INFINITY;
   let traffic = new Map<string, FastPathPeerState>();
+  /** What an earlier life left has been read: nobody is judged before, for a path that works would be probed from nothing. */
+  let started = false;
   let closed = false;
 
   const endOf = (peer: PeerId): End => {
@@ -176,7 +178,7 @@ export function createPaths(parts: PathsParts): Paths {
 
   /** Judges every member anew. */
   function look(): void {
-    if (closed) return;
+    if (!started || closed) return;
     const here = declaration();
     const ours = addressesIn(settings.ours());
     let changed = false;
@@ -319,6 +321,7 @@ export function createPaths(parts: PathsParts): Paths {
         adoptUntil = clock.now() + ADOPTION;
         prober.open();
       }
+      started = true;
       await tell();
       look();
       applier.soon();

@@ -175,6 +175,8 @@ function createPathsHost(parts: HostParts): PathsHost {
     async start() {
       await machine.prepare({ device: 'weft0', range: '10.32.0.0/12', mtu: MTU });
       host.paths = build();
+      // Links may come up before the paths have begun.
+      shared.repeat();
       await host.paths.start();
     },
   };
@@ -189,6 +191,13 @@ function createSharedRecords() {
   const values = new Map<string, unknown>();
   const watchers = new Set<(entry: RecordEntry) => void>();
   return {
+    /** Everything comes once more, as over a new link. */
+    repeat() {
+      for (const [place, value] of values) {
+        const [author = '', key = ''] = place.split('/');
+        for (const watcher of [...watchers]) watcher({ author: author as PeerId, key, value });
+      }
+    },
     view(self: PeerId) {
       const own = new Set<(entry: RecordEntry) => void>();
       return {
