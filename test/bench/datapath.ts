@@ -9,8 +9,6 @@
 import { execFileSync } from 'node:child_process';
 import { parseArgs } from 'node:util';
 import type { OptionalPart } from '../../src/datapath/native.ts';
-import { background } from '../lab/command.ts';
-import { until } from '../lab/wait.ts';
 import { createWorld, type Variant, type World } from './datapath-world.ts';
 import { type Figures, measure } from './measures.ts';
 import { inOwnSession } from './priority.ts';
@@ -43,7 +41,7 @@ async function main(): Promise<void> {
       for (const world of worlds) {
         const figures: Figures = {};
         for (const test of values.tests.split(','))
-          Object.assign(figures, await locked(() => measure(world, test, seconds)));
+          Object.assign(figures, await measure(world, test, seconds));
         found.get(world.name)?.push(figures);
         console.error(`${values.under} ${round} ${world.name.padEnd(12)} ${JSON.stringify(figures)}`);
       }
@@ -73,24 +71,6 @@ function parseVariant(text: string): Variant {
       given.env?.split('+').map((pair: string) => pair.split(':') as [string, string]) ?? [],
     ),
   };
-}
-
-/** One measurement at a time on this machine, whoever makes it. */
-async function locked<T>(body: () => Promise<T>): Promise<T> {
-  const holder = background([
-    'flock',
-    '--no-fork',
-    '/tmp/bench.lock',
-    'sh',
-    '-c',
-    'echo held; exec sleep 60',
-  ]);
-  await until('the other benchmark to end', () => holder.output().includes('held'), 600_000, 20);
-  try {
-    return await body();
-  } finally {
-    await holder.stop();
-  }
 }
 
 function print(names: readonly string[], found: ReadonlyMap<string, readonly Figures[]>): void {

@@ -30,8 +30,7 @@ export type Figures = Record<string, number>;
  *   memory      resident MB of the larger daemon
  */
 export async function measure(place: Place, test: string, seconds: number): Promise<Figures> {
-  const [from, to] = test.startsWith('h') ? place.hosts : place.containers;
-  const address = test.startsWith('h') ? place.hostAddress : place.containerAddress;
+  const { from, to, address } = endsOf(place, test);
   if (test === 'ping') return named('ping', await pings(from, address, 500, 0.002));
   if (test === 'loaded') {
     const load = stream(from, to, address, { streams: 4, seconds });
@@ -50,9 +49,14 @@ export async function measure(place: Place, test: string, seconds: number): Prom
   return streams(place, test, seconds);
 }
 
+/** Who sends, and to whom at which address. */
+function endsOf({ hosts, containers, hostAddress, containerAddress }: Place, test: string) {
+  const [from, to] = test.startsWith('h') ? hosts : containers;
+  return { from, to, address: test.startsWith('h') ? hostAddress : containerAddress };
+}
+
 async function streams(place: Place, test: string, seconds: number): Promise<Figures> {
-  const [from, to] = test.startsWith('h') ? place.hosts : place.containers;
-  const address = test.startsWith('h') ? place.hostAddress : place.containerAddress;
+  const { from, to, address } = endsOf(place, test);
   const reverse = test.startsWith('r');
   const busy = machineBusy();
   const before = usageOf(place.daemons).cpu;

@@ -1,5 +1,5 @@
 import type { Crypto, Identity } from '../../src/core/crypto.ts';
-import type { MeshId, PeerId } from '../../src/core/ids.ts';
+import type { PeerId } from '../../src/core/ids.ts';
 import { createPeerNumbers, type PeerNumbers } from '../../src/core/peer-numbers.ts';
 import { createSharedPool, type Pool } from '../../src/core/replica/pool.ts';
 import { createReplica, type Replica } from '../../src/core/replica.ts';
@@ -9,7 +9,6 @@ import { createGossip, type Gossip } from '../../src/mesh/gossip.ts';
 import type { Keeper } from '../../src/mesh/keeper.ts';
 import { createLinks, type Links } from '../../src/mesh/links.ts';
 import { createLiveness, type Liveness } from '../../src/mesh/liveness.ts';
-import type { Membership } from '../../src/mesh/membership.ts';
 import { KEY, type PeerRecord } from '../../src/mesh/records.ts';
 import { createRecords, type OpenRecords } from '../../src/mesh/replicated.ts';
 import type { Log } from '../../src/ports/log.ts';
@@ -17,10 +16,10 @@ import { createVirtualClock, type VirtualClock } from '../../src/ports/memory/cl
 import { createMemoryCrypto } from '../../src/ports/memory/crypto.ts';
 import { createSeededRandom, type SeededRandom } from '../../src/ports/memory/random.ts';
 import { createMemoryNetwork, type MemoryNetwork } from '../../src/ports/memory/transport.ts';
-import { noRemovals } from '../unit/support/no-removals.ts';
 import { drawGraph } from './graph.ts';
 import { withFaults } from './links.ts';
 import { typeOf } from './recorder.ts';
+import { everybody, MESH } from './simulation.ts';
 
 /**
  * Thousands of peers that are a mesh already: records, links, gossip and liveness of each, as the daemon has them, over a network in memory.
@@ -66,7 +65,6 @@ export interface FormedOptions {
 }
 
 export const NOTE = 'note';
-const MESH = '5e'.repeat(32) as MeshId;
 const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
 const PORT = 6783;
 /** What is sent while the mesh is formed is under way for so long, ms. */
@@ -240,7 +238,7 @@ async function beginPeer(shared: Shared, seat: Seat, from: Replica) {
   const replica = createReplica({ pool, from });
   const keeper = forgetfulKeeper();
   const records = createRecords({ identity, mesh: MESH, crypto, clock: view, keeper, log: SILENT, replica });
-  const membership = membershipOf(self, members, memberSet);
+  const membership = everybody(self, members, memberSet);
   const common = { self, mesh: MESH, crypto, clock: view, random, membership, records, log: SILENT };
   let liveness: Liveness | undefined;
   const addresses = (peer: PeerId) =>
@@ -289,21 +287,5 @@ function forgetfulKeeper(): Keeper {
   return {
     section: (_name, _check, initial) => ({ get: () => initial, set: async () => {} }),
     flush: async () => {},
-  };
-}
-
-function membershipOf(self: PeerId, members: readonly PeerId[], set: ReadonlySet<PeerId>): Membership {
-  return {
-    self,
-    mesh: MESH,
-    creator: members[0] ?? self,
-    members: () => members,
-    isMember: (peer) => set.has(peer),
-    ...noRemovals(),
-    credentials: () => null,
-    admit: () => ({ ok: true }),
-    doors: () => [{ name: 'epoch/0000000000000000/1', secret: new Uint8Array(32) }],
-    accepts: () => ({ admit: true, secret: new Uint8Array(32) }),
-    watch: () => () => {},
   };
 }

@@ -83,7 +83,7 @@ export interface SimulationOptions {
   readonly degree?: number;
 }
 
-const MESH = '5e'.repeat(32) as MeshId;
+export const MESH = '5e'.repeat(32) as MeshId;
 const SILENT: Log = { debug() {}, info() {}, warn() {}, error() {} };
 
 export function createSimulation(options: SimulationOptions): Simulation {
@@ -301,9 +301,12 @@ function createPeer(world: World, number: number): SimulatedPeer {
   };
 }
 
-/** A membership that was settled before the story begins. */
-export function everybody(self: PeerId, members: readonly PeerId[]): Membership {
-  const set = new Set(members);
+/** A membership that was settled before the story begins. Thousands of peers share one `set` of their members. */
+export function everybody(
+  self: PeerId,
+  members: readonly PeerId[],
+  set: ReadonlySet<PeerId> = new Set(members),
+): Membership {
   return {
     self,
     mesh: MESH,
