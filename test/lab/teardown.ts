@@ -20,6 +20,7 @@ export interface LabRecord {
 }
 
 const open = new Set<string>();
+let hooked = false;
 
 export function labFolder(id: string): string {
   return join(FOLDER, PREFIX + id);
@@ -34,7 +35,7 @@ export function register(id: string): string {
   const folder = labFolder(id);
   mkdirSync(folder, { mode: 0o700 });
   writeRecord({ id, owner: process.pid, kept: false });
-  if (open.size === 0) installHooks();
+  installHooks();
   open.add(id);
   return folder;
 }
@@ -105,7 +106,10 @@ function pause(milliseconds: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }
 
+/** Once for all labs that this process makes, one after the other. */
 function installHooks(): void {
+  if (hooked) return;
+  hooked = true;
   process.on('exit', () => {
     killBackground();
     for (const id of [...open]) tearDown(id);
