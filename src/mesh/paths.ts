@@ -1,8 +1,7 @@
 import { formatIpv4, type Range } from '../core/address.ts';
 import type { Crypto } from '../core/crypto.ts';
 import type { PeerId } from '../core/ids.ts';
-import { type Declaration, judge, type Refusal, readDeclaration, type Verdict } from '../core/path.ts';
-import type { ProbeStatus } from '../core/path-probe.ts';
+import { type Declaration, judge, readDeclaration, type Verdict } from '../core/path.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { FastPathPeer, FastPathPeerState, FastPathPlan, FastPathState, Host } from '../ports/host.ts';
 import type { Log } from '../ports/log.ts';
@@ -14,6 +13,7 @@ import type { OpenMembership } from './membership.ts';
 import { createPathApplier } from './paths/applier.ts';
 import { addressesIn, deriveEnd, type End, rangesOf } from './paths/ends.ts';
 import { createProber } from './paths/prober.ts';
+import { type PathReport, reportOf } from './paths/report.ts';
 import { withoutRivals } from './paths/rivals.ts';
 import { KEY, type Records, readPeerRecord } from './records.ts';
 import type { Space } from './space.ts';
@@ -37,21 +37,6 @@ export interface Paths {
   start(): Promise<void>;
   /** Leaves the kernel as it is. */
   close(): Promise<void>;
-}
-
-export interface PathReport {
-  readonly kind: 'vxlan' | 'encrypted';
-  /** Why it is not a better one; null when it is the best. */
-  readonly reason: string | null;
-  /** What kind of reason, where trust is lacking. */
-  readonly refusal: Refusal | null;
-  /** Bytes of an inner packet. */
-  readonly mtu: number;
-  /** Underlay address of the peer's device, where the kernel's path is open. */
-  readonly underlay: string | null;
-  readonly probe: ProbeStatus | null;
-  /** Of the kernel's path, when last refreshed. */
-  readonly traffic: FastPathPeerState | null;
 }
 
 export interface PathsParts {
@@ -274,6 +259,7 @@ export function createPaths(parts: PathsParts): Paths {
 
   async function refresh(): Promise<void> {
     const state = await host.fastPath();
+    applier.found(state);
     traffic = new Map((state?.peers ?? []).map((one) => [one.mac, one]));
   }
 
@@ -296,19 +282,15 @@ export function createPaths(parts: PathsParts): Paths {
     refresh,
     report(peer) {
       const known = peers.get(peer);
-      const verdict = known?.verdict;
-      const probe = verdict?.trusted === true ? prober.status(peer) : undefined;
-      const vxlan = verdict?.trusted === true && prober.usable(peer) !== undefined;
-      const reason = verdict?.trusted === true ? (probe?.reason ?? 'not probed yet') : verdict?.reason;
-      return {
-        kind: vxlan ? 'vxlan' : 'encrypted',
-        refusal: verdict?.trusted === false ? verdict.code : null,
-        reason: vxlan ? null : (reason ?? 'the link is not declared trusted'),
-        mtu: vxlan ? Math.min(probe?.mtu ?? settings.mtu, settings.mtu) : settings.mtu,
+      const { mac } = endOf(peer);
+      return reportOf({
+        verdict: known?.verdict,
+        probe: known?.verdict.trusted === true ? prober.status(peer) : undefined,
+        routed: applier.routed(mac),
+        full: settings.mtu,
         underlay: known?.underlay ?? null,
-        probe: probe ?? null,
-        traffic: (known === undefined ? undefined : traffic.get(known.mac)) ?? null,
-      };
+        traffic: (known === undefined ? undefined : traffic.get(mac)) ?? null,
+      });
     },
     async retrust() {
       await tell();
@@ -317,6 +299,7 @@ export function createPaths(parts: PathsParts): Paths {
     },
     async start() {
       adopted = await host.fastPath();
+      applier.found(adopted);
       if (adopted !== null) {
         adoptUntil = clock.now() + ADOPTION;
         prober.open();

@@ -7,12 +7,13 @@ import { bothGo, goes, trusting } from './vxlan.ts';
 
 const VXLAN = 4789;
 const ECHO_PORT = 7007;
-/** What is promised, ms. The daemons and the test share the machine's cores. */
-const FALL = 3_000;
 /** Where a VXLAN datagram holds the UDP checksum of a probe: UDP 8, VXLAN 8, Ethernet 14, IPv6 40, then the seventh byte. */
 const INNER_CHECKSUM = 8 + 8 + 14 + 40 + 6;
 
-/** A connection runs while the wire is broken in some way, and goes on; the path falls back in time, and returns when the wire is mended. */
+/**
+ * A connection runs while the wire is broken in some way, and goes on; the path falls back, and returns when the wire is mended. In what
+ * time is for test/unit/path-probe.test.ts, by a virtual clock, and for `npm run bench -- vxlan`: here daemons and test share the cores.
+ */
 async function breaks(lab: Lab, fault: (one: Place, two: Place) => Promise<void>): Promise<void> {
   const [one, two] = await trusting(lab);
   assert.ok(one && two);
@@ -22,11 +23,8 @@ async function breaks(lab: Lab, fault: (one: Place, two: Place) => Promise<void>
   const talker = talk(one.sandbox, two.address, ECHO_PORT);
   await until('the first lines to come back', () => lastLine(talker) > 5);
 
-  const began = performance.now();
   await fault(one, two);
   await bothGo(one.host, two.host, 'encrypted');
-  const took = performance.now() - began;
-  assert.ok(took < FALL, `the path fell back after ${took.toFixed(0)} ms`);
   const fallen = lastLine(talker);
   await until('lines by the encrypted path', () => lastLine(talker) > fallen + 10);
 
@@ -42,7 +40,7 @@ async function breaks(lab: Lab, fault: (one: Place, two: Place) => Promise<void>
   await Promise.all([talker.stop(), server.stop()]);
 }
 
-story('VXLAN that a firewall blocks: encrypted within three seconds, and back', { hosts: 2 }, (lab) =>
+story('VXLAN that a firewall blocks: encrypted, and back', { hosts: 2 }, (lab) =>
   breaks(lab, (one) => lab.wire.block(one.host.name, 'udp', VXLAN)),
 );
 
@@ -50,7 +48,7 @@ story('VXLAN that is lost one way only: both directions fall back, and return', 
   breaks(lab, (_, two) => lab.wire.swallow(two.host.name, VXLAN)),
 );
 
-story('VXLAN whose large packets vanish: encrypted within three seconds, and back', { hosts: 2 }, (lab) =>
+story('VXLAN whose large packets vanish: encrypted, and back', { hosts: 2 }, (lab) =>
   breaks(lab, (one) => lab.wire.swallow(one.host.name, VXLAN, 900)),
 );
 

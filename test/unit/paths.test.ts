@@ -31,6 +31,28 @@ test('a trusted link is opened on both ends, and takes packets when three probes
   assert.deepEqual({ kind, reason, mtu }, { kind: 'vxlan', reason: null, mtu: MTU });
 });
 
+test('what is said of a path is what the kernel does, not what is decided', async () => {
+  const { one, two, clock, probes } = await running();
+  const said = () => one.paths.report(two.peer);
+  const { promise: routes, resolve: letRoutes } = Promise.withResolvers<void>();
+  one.held = routes;
+  await clock.advance(5_000);
+  assert.equal(said().kind, 'encrypted');
+  assert.equal(said().reason, 'the kernel has no routes by it yet');
+  letRoutes();
+  await clock.settle();
+  assert.equal(said().kind, 'vxlan');
+
+  const { promise: change, resolve: letChange } = Promise.withResolvers<void>();
+  one.held = change;
+  probes.pass(() => false);
+  await clock.advance(5_000);
+  assert.equal(said().kind, 'vxlan');
+  letChange();
+  await clock.settle();
+  assert.deepEqual([said().kind, said().reason], ['encrypted', 'no probe comes back']);
+});
+
 test('where one end does not trust, nothing is opened to it and nothing is sent', async () => {
   const { one, two, clock } = await running({ two: [] });
   await clock.advance(10_000);

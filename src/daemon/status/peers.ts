@@ -8,7 +8,7 @@ import type {
   Traffic,
 } from '../../doors/control.ts';
 import type { LinkState } from '../../mesh/links.ts';
-import type { PathReport } from '../../mesh/paths.ts';
+import type { PathReport } from '../../mesh/paths/report.ts';
 import { KEY, readPeerRecord } from '../../mesh/records.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { DatapathCounters } from '../../ports/datapath.ts';

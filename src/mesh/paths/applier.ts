@@ -1,11 +1,15 @@
 import type { Clock, Timer } from '../../ports/clock.ts';
-import type { FastPathPlan, Host } from '../../ports/host.ts';
+import type { FastPathPlan, FastPathState, Host } from '../../ports/host.ts';
 import type { Log } from '../../ports/log.ts';
 
 /** Brings the kernel to the plan, one change at a time, and looks now and then whether somebody has changed it. */
 export interface PathApplier {
   /** The plan may have changed. */
   soon(): void;
+  /** Bytes of an inner packet on the routes that the kernel has for the peer with this MAC; undefined when it has none. */
+  routed(mac: string): number | undefined;
+  /** What was read from the kernel. */
+  found(state: FastPathState | null): void;
   /** Resolves when the change under way is over. */
   close(): Promise<void>;
 }
@@ -13,7 +17,7 @@ export interface PathApplier {
 export interface PathApplierParts {
   readonly clock: Clock;
   readonly log: Log;
-  readonly host: Pick<Host, 'setFastPath'>;
+  readonly host: Pick<Host, 'setFastPath' | 'fastPath'>;
   /** Undefined: leave it as it is for now. */
   readonly plan: () => FastPathPlan | null | undefined;
   /** After each change: whether there is a device now, or what went wrong. */
@@ -32,6 +36,7 @@ export function createPathApplier({ clock, log, host, plan, onResult }: PathAppl
   let applied: FastPathPlan | null = null;
   /** An earlier life may have left something that is not wanted any more. */
   let first = true;
+  let routes: ReadonlyMap<string, number> = new Map();
 
   async function run(): Promise<void> {
     while (wanted && !closed) {
@@ -42,10 +47,13 @@ export function createPathApplier({ clock, log, host, plan, onResult }: PathAppl
         await host.setFastPath(next);
         first = false;
         applied = next;
+        routes = routesIn((next?.peers ?? []).filter(({ ranges }) => ranges.length > 0));
         onResult({ open: next !== null });
       } catch (error) {
         const problem = error instanceof Error ? error.message : String(error);
         log.warn('the fast path cannot be set up', { error: problem });
+        // Half of it may have been done.
+        routes = routesIn((await host.fastPath().catch(() => null))?.peers ?? []);
         onResult({ problem });
       }
     }
@@ -63,10 +71,20 @@ export function createPathApplier({ clock, log, host, plan, onResult }: PathAppl
 
   return {
     soon,
+    routed: (mac) => routes.get(mac),
+    found(state) {
+      routes = routesIn(state?.peers ?? []);
+    },
     async close() {
       closed = true;
       again?.cancel();
       await running;
     },
   };
+}
+
+function routesIn(
+  peers: readonly { readonly mac: string; readonly mtu: number | null }[],
+): ReadonlyMap<string, number> {
+  return new Map(peers.flatMap(({ mac, mtu }) => (mtu === null ? [] : [[mac, mtu]])));
 }

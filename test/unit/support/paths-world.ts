@@ -33,6 +33,8 @@ export interface PathsHost {
   open(): FastPathPeer | undefined;
   /** Set: the kernel refuses. */
   refusal: string | undefined;
+  /** Set: what the kernel is brought to next waits for this. */
+  held: Promise<void> | undefined;
   /** The daemon ends without a word, and begins again with the kernel as it was. */
   kill(): Promise<void>;
   start(): Promise<void>;
@@ -110,6 +112,7 @@ function createPathsHost(parts: HostParts): PathsHost {
 
   const kernel: Pick<Host, 'setFastPath' | 'fastPath' | 'fastPathSent'> = {
     async setFastPath(plan) {
+      await host.held;
       if (host.refusal !== undefined) throw new Error(host.refusal);
       plans.push(plan);
       await machine.setFastPath(plan);
@@ -165,6 +168,7 @@ function createPathsHost(parts: HostParts): PathsHost {
     trust,
     plans,
     refusal: undefined,
+    held: undefined,
     paths: undefined as unknown as Paths,
     open: () => plans.at(-1)?.peers[0],
     async kill() {
