@@ -12,7 +12,7 @@ interface Spec {
     readonly takes: 'nothing' | 'path' | 'value';
     readonly description: string;
   }[];
-  /** Words that the command's argument may be. */
+  /** Words that the command's first argument may be. */
   readonly choices: readonly string[];
   /** Whether the argument names a network namespace. */
   readonly namespaces: boolean;
@@ -70,21 +70,27 @@ function bash(specs: readonly Spec[], global: Spec['options']): string {
   });
   return `# bash completion for weft
 _weft() {
-  local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]} command= words flags word
+  local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]} command= words flags word value= given=
   case $previous in
     ${flagsThat('path', all).join('|')}) COMPREPLY=($(compgen -f -- "$current")); return ;;
     ${flagsThat('value', all).join('|')}) COMPREPLY=(); return ;;
   esac
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
-    case $word in ${specs.map((spec) => spec.name).join('|')}) command=$word; break ;; esac
+    if [ -n "$value" ]; then value=; continue; fi
+    case $word in
+      ${[...flagsThat('path', all), ...flagsThat('value', all)].join('|')}) value=yes ;;
+      -*) ;;
+      *) if [ -z "$command" ]; then command=$word; else given=yes; fi ;;
+    esac
   done
   case $command in
 ${cases.join('\n')}
     *) words="${specs.map((spec) => spec.name).join(' ')} help" flags="${flags([])}" ;;
   esac
+  [ -z "$given" ] || words=
   case $current in
     -*) COMPREPLY=($(compgen -W "$flags" -- "$current")) ;;
-    *) COMPREPLY=($(compgen -W "$words" -- "$current")) ;;
+    *) COMPREPLY=($(compgen -W "$words" -- "$current" || :)) ;;
   esac
 }
 complete -F _weft weft
@@ -123,11 +129,16 @@ function fish(specs: readonly Spec[], global: Spec['options']): string {
   const needs = { nothing: '', path: ' -r -F', value: ' -x' };
   const flag = (condition: string, option: Spec['options'][number]) =>
     `complete -c weft${condition} -l ${option.flag.slice(2)}${needs[option.takes]} -d ${quote(option.description)}`;
+  /** Where none of the command's words stands yet. */
+  const first = ({ name, choices }: Spec) =>
+    ` -n '__fish_seen_subcommand_from ${name}; and not __fish_seen_subcommand_from ${choices.join(' ')}'`;
   const lines = specs.flatMap((spec) => {
     const inside = ` -n '__fish_seen_subcommand_from ${spec.name}'`;
     return [
       `complete -c weft -n __fish_use_subcommand -a ${spec.name} -d ${quote(spec.description)}`,
-      ...(spec.choices.length > 0 ? [`complete -c weft${inside} -a ${quote(spec.choices.join(' '))}`] : []),
+      ...(spec.choices.length > 0
+        ? [`complete -c weft${first(spec)} -a ${quote(spec.choices.join(' '))}`]
+        : []),
       ...(spec.namespaces ? [`complete -c weft${inside} -a '(ls /run/netns 2>/dev/null)'`] : []),
       ...spec.options.map((option) => flag(inside, option)),
     ];

@@ -63,6 +63,11 @@ test('bash offers commands, sections, shells and flags where they belong', {
   assert.deepEqual(offers('weft', 'completion', 'z'), ['zsh']);
   assert.deepEqual(offers('weft', 'network', 'r'), ['rename', 'rm']);
   assert.deepEqual(offers('weft', 'network', 'create', 'web', '--sub'), ['--subnet']);
+  assert.deepEqual(offers('weft', 'network', 'create', 'web', ''), [], 'a verb is said once');
+  assert.deepEqual(offers('weft', 'network', 'create', '--subnet', '10.34.0.0/16', ''), []);
+  assert.deepEqual(offers('weft', 'status', 'ipam', ''), []);
+  assert.deepEqual(offers('weft', '--socket', '/run/status', 'network', 'r'), ['rename', 'rm']);
+  assert.deepEqual(offers('weft', 'attach', 'blue', '--name', 'network', '--i'), ['--ip', '--interface']);
   assert.deepEqual(offers('weft', 'invite', '--u'), ['--uses']);
   assert.deepEqual(offers('weft', 'attach', 'blue', '--ip', ''), []);
   assert.ok(offers('weft', 'join', '--token-file', '/etc/host').includes('/etc/hostname'));
