@@ -2,11 +2,12 @@ import { formatIpv4, parseCidr, parseIpv4, quote } from '../src/core/address.ts'
 import type { EndpointId, NetworkId } from '../src/core/ids.ts';
 import type { JsonObject } from '../src/core/json.ts';
 import type { Locks } from '../src/core/locks.ts';
+import type { NetworkInfo } from '../src/core/network.ts';
 import { includes } from '../src/core/ranges.ts';
 import { DockerError } from './errors.ts';
 import { addressOf, mapOf, textOf } from './fields.ts';
 import type { Lease, Leases } from './leases.ts';
-import type { DoorParts, NetworkInfo } from './parts.ts';
+import type { DoorParts } from './parts.ts';
 import type { PoolRecord, Records } from './records.ts';
 
 /** Docker's IpamDriver: a pool is a network of the mesh, and its id the network's. */

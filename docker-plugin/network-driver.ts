@@ -2,11 +2,12 @@ import { quote } from '../src/core/address.ts';
 import type { EndpointId } from '../src/core/ids.ts';
 import type { JsonObject } from '../src/core/json.ts';
 import type { Locks } from '../src/core/locks.ts';
+import type { NetworkInfo } from '../src/core/network.ts';
 import { DockerError } from './errors.ts';
 import { addressOf, endpointOf, idOf, listOf, macOf, mapOf, textOf } from './fields.ts';
 import { GLOBAL_SPACE, LOCAL_SPACE, noIpv6 } from './ipam.ts';
 import type { Leases } from './leases.ts';
-import type { DoorParts, NetworkInfo } from './parts.ts';
+import type { DoorParts } from './parts.ts';
 import type { EndpointRecord, NetworkRecord, Records } from './records.ts';
 
 /** The part of Docker's NetworkDriver that has state. */

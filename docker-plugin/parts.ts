@@ -1,4 +1,5 @@
 import type { EndpointId, NetworkId, PeerId } from '../src/core/ids.ts';
+import type { NetworkInfo } from '../src/core/network.ts';
 import type { Clock } from '../src/ports/clock.ts';
 import type { Host } from '../src/ports/host.ts';
 import type { Log } from '../src/ports/log.ts';
@@ -6,23 +7,6 @@ import type { Random } from '../src/ports/random.ts';
 import type { Sections } from '../src/ports/sections.ts';
 
 /** What the Docker door needs of the rest of the daemon, beyond the ports: the mesh's Networks and Space have this form. */
-
-export interface NetworkInfo {
-  /** `weft`, or 16 hexadecimal digits; never changes. */
-  readonly id: NetworkId;
-  readonly name: string | null;
-  /** The name that it was given and that another network has. */
-  readonly clash: string | null;
-  readonly creator: PeerId;
-  /** CIDR. */
-  readonly subnet: string;
-  readonly internal: boolean;
-  /** IPv4 texts that are given to no container. */
-  readonly gateway: string | null;
-  readonly reserved: readonly string[];
-  /** CIDR that addresses are taken from when none is asked for. */
-  readonly ipRange: string | null;
-}
 
 export interface Networks {
   list(): readonly NetworkInfo[];

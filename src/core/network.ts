@@ -25,6 +25,28 @@ export interface NetworkObject extends Range {
   readonly creator: PeerId;
 }
 
+/** A network as everybody but its makers sees it. JSON-plain. */
+export interface NetworkInfo {
+  /** `weft`, or 16 hexadecimal digits; never changes. */
+  readonly id: NetworkId;
+  /** Null while it has none. */
+  readonly name: string | null;
+  /** The name that it was given and that an older network has: both were made while their makers could not reach each other. */
+  readonly clash: string | null;
+  /** CIDR. */
+  readonly subnet: string;
+  /** Without a way out of the mesh. */
+  readonly internal: boolean;
+  /** IPv4 text; never handed out. */
+  readonly gateway: string | null;
+  /** IPv4 text; handed out only when asked for by number. */
+  readonly reserved: readonly string[];
+  /** CIDR inside the subnet: addresses that nobody asked for by number come from here. */
+  readonly ipRange: string | null;
+  readonly options: Readonly<Record<string, string>>;
+  readonly creator: PeerId;
+}
+
 /** What handing out addresses must know of a network. */
 export interface NetworkPlan {
   readonly subnet: Range;

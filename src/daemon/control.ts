@@ -1,6 +1,6 @@
+import type { NetworkInfo } from '../core/network.ts';
 import type { Control, EndpointStatus, Started, TrustStatus } from '../doors/control.ts';
 import { ControlError } from '../doors/errors.ts';
-import type { NetworkInfo } from '../mesh/networks.ts';
 import { createDnsControl } from './dns-control.ts';
 import type { Network } from './network.ts';
 import { createRemovalControl } from './removal-control.ts';

@@ -1,12 +1,12 @@
 import type { DockerDoor } from '../../docker-plugin/door.ts';
 import type { Endpoints } from '../attach/endpoints.ts';
 import { parseCidr } from '../core/address.ts';
+import type { NetworkInfo } from '../core/network.ts';
 import { createDns, type Dns } from '../doors/dns/dns.ts';
 import { createLinuxNameSockets } from '../host/name-sockets.ts';
 import type { Keeper } from '../mesh/keeper.ts';
 import type { Mesh } from '../mesh/mesh.ts';
 import { createNames, type Names, type NetworkOfNames } from '../mesh/names.ts';
-import type { NetworkInfo } from '../mesh/networks.ts';
 import { createStaticNames, type StaticNames } from '../mesh/static-names.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';

@@ -1,3 +1,4 @@
+import type { NetworkId } from '../core/ids.ts';
 import { ControlError } from './errors.ts';
 import type { CreateNetworkRequest, NetworkControl, NetworkStatus } from './networks.ts';
 
@@ -109,5 +110,5 @@ export function createMemoryNetworks(
 
 function blank(id: string, name: string, subnet: string): NetworkStatus {
   const none = { clash: null, internal: false, gateway: null, reserved: [], ipRange: null, options: {} };
-  return { id, name, subnet, ...none, used: 0, free: 0 };
+  return { id: id as NetworkId, name, subnet, ...none, used: 0, free: 0 };
 }

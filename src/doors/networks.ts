@@ -1,20 +1,7 @@
+import type { NetworkInfo } from '../core/network.ts';
+
 /** A network as the doors show it. JSON-plain. */
-export interface NetworkStatus {
-  /** `weft`, or 16 hexadecimal digits; never changes. */
-  readonly id: string;
-  /** Null while it has none. */
-  readonly name: string | null;
-  /** The name that it was given and that an older network has. */
-  readonly clash: string | null;
-  /** CIDR. */
-  readonly subnet: string;
-  /** Without a way out of the mesh. */
-  readonly internal: boolean;
-  readonly gateway: string | null;
-  readonly reserved: readonly string[];
-  /** CIDR that addresses are taken from when none is asked for; null: the whole subnet. */
-  readonly ipRange: string | null;
-  readonly options: Readonly<Record<string, string>>;
+export interface NetworkStatus extends Omit<NetworkInfo, 'creator'> {
   /** Addresses of this network in use on this host, and free ones that it can give without asking. */
   readonly used: number;
   readonly free: number;

@@ -1,7 +1,7 @@
 import type { Range } from '../core/address.ts';
 import { toHex } from '../core/bytes.ts';
 import { DEFAULT_NETWORK, type NetworkId, type PeerId } from '../core/ids.ts';
-import type { NetworkObject } from '../core/network.ts';
+import type { NetworkInfo, NetworkObject } from '../core/network.ts';
 import { overlaps } from '../core/ranges.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
@@ -48,27 +48,6 @@ export interface Networks {
   /** Goes on with what an earlier life left. */
   start(): Promise<void>;
   close(): void;
-}
-
-/** JSON-plain. */
-export interface NetworkInfo {
-  readonly id: NetworkId;
-  /** Null while it has none. */
-  readonly name: string | null;
-  /** The name that it was given and that an older network has: both were made while their makers could not reach each other. */
-  readonly clash: string | null;
-  /** CIDR. */
-  readonly subnet: string;
-  /** Without a way out of the mesh. */
-  readonly internal: boolean;
-  /** IPv4 text; never handed out. */
-  readonly gateway: string | null;
-  /** IPv4 text; handed out only when asked for by number. */
-  readonly reserved: readonly string[];
-  /** CIDR inside the subnet: addresses that nobody asked for by number come from here. */
-  readonly ipRange: string | null;
-  readonly options: Readonly<Record<string, string>>;
-  readonly creator: PeerId;
 }
 
 export interface CreateNetwork {

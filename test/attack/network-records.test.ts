@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseCidr } from '../../src/core/address.ts';
 import type { NetworkId } from '../../src/core/ids.ts';
-import type { NetworkInfo } from '../../src/mesh/networks.ts';
+import type { NetworkInfo } from '../../src/core/network.ts';
 import { KEY } from '../../src/mesh/records.ts';
 import { createMemoryHost, createMemoryMachine } from '../../src/ports/memory/host.ts';
 import { createSpaceWorld, type SpaceWorld } from '../unit/support/space-world.ts';

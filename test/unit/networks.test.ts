@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseCidr } from '../../src/core/address.ts';
 import type { EndpointId, NetworkId } from '../../src/core/ids.ts';
-import { type CreateNetwork, NetworkError, type NetworkInfo } from '../../src/mesh/networks.ts';
+import type { NetworkInfo } from '../../src/core/network.ts';
+import { type CreateNetwork, NetworkError } from '../../src/mesh/networks.ts';
 import { SpaceError } from '../../src/mesh/space.ts';
 import { createSpaceWorld, numberOf, type SpaceWorld } from './support/space-world.ts';
 

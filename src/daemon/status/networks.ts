@@ -1,23 +1,11 @@
+import type { NetworkInfo } from '../../core/network.ts';
 import type { NetworkStatus } from '../../doors/networks.ts';
 import type { Mesh } from '../../mesh/mesh.ts';
-import type { NetworkInfo } from '../../mesh/networks.ts';
 
 export function networkStatus({ space }: Pick<Mesh, 'space'>, network: NetworkInfo): NetworkStatus {
-  const { id, name, clash, subnet, internal, gateway, reserved, ipRange, options } = network;
-  const used = space.allocations().filter((allocation) => allocation.network === id).length;
-  return {
-    id,
-    name,
-    clash,
-    subnet,
-    internal,
-    gateway,
-    reserved,
-    ipRange,
-    options: { ...options },
-    used,
-    free: space.free(id),
-  };
+  const { creator: _, ...shown } = network;
+  const used = space.allocations().filter((allocation) => allocation.network === network.id).length;
+  return { ...shown, used, free: space.free(network.id) };
 }
 
 export function networkStatuses(mesh: Pick<Mesh, 'space' | 'networks'>): readonly NetworkStatus[] {

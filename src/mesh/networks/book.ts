@@ -2,6 +2,7 @@ import { formatCidr, formatIpv4, prefixOf, type Range } from '../../core/address
 import { DEFAULT_NETWORK, type NetworkId, type PeerId } from '../../core/ids.ts';
 import {
   isIdOfMadeNetwork,
+  type NetworkInfo,
   type NetworkObject,
   type NetworkPlan,
   type NetworkPlans,
@@ -15,7 +16,6 @@ import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
 import type { Keeper } from '../keeper.ts';
 import type { Membership } from '../membership.ts';
-import type { NetworkInfo } from '../networks.ts';
 import { createObjects, type Objects } from '../objects.ts';
 import { KEY, type Records } from '../records.ts';
 

@@ -1,8 +1,9 @@
 import { createDockerDoor, type DockerDoor } from '../../../docker-plugin/door.ts';
-import type { Addresses, NetworkInfo, Networks } from '../../../docker-plugin/parts.ts';
+import type { Addresses, Networks } from '../../../docker-plugin/parts.ts';
 import { formatIpv4, parseCidr } from '../../../src/core/address.ts';
 import type { EndpointId, NetworkId, PeerId } from '../../../src/core/ids.ts';
 import type { JsonObject } from '../../../src/core/json.ts';
+import type { NetworkInfo } from '../../../src/core/network.ts';
 import { includes } from '../../../src/core/ranges.ts';
 import { openKeeper } from '../../../src/mesh/keeper.ts';
 import { SpaceError } from '../../../src/mesh/space.ts';
@@ -39,7 +40,7 @@ export function createDockerWorld(): DockerWorld {
   let made = 0;
   let lives = 0;
   const add = (id: string, name: string | null, subnet: string, ipRange: string | null): NetworkInfo => {
-    const none = { internal: false, gateway: null, reserved: [], clash: null, creator: SELF };
+    const none = { internal: false, gateway: null, reserved: [], clash: null, options: {}, creator: SELF };
     const network = { id: id as NetworkId, name, subnet, ipRange, ...none };
     networks.set(id, network);
     return network;
