@@ -35,6 +35,8 @@ export type OpenDaemon = (parts: {
 
 /** Exit code of `weftd --background` when this start was not needed. */
 export const ANOTHER_LISTENS = 10;
+/** Exit code after an error that nobody caught: EX_SOFTWARE of sysexits(3). */
+export const FAILED = 70;
 
 export interface RunParts {
   /** Path of the file that was started, to start it again in the background. */
@@ -46,7 +48,8 @@ export interface RunParts {
 }
 
 /**
- * A `weftd` from its arguments to its end; resolves to the exit code: 0, or 1 when it could not start.
+ * A `weftd` from its arguments to its end; resolves to the exit code: 0, or 1 when it could not start. An error that nobody caught ends the
+ * process with FAILED.
  * configuration → pid file → parts → socket → resume … signal or `down` → parts → pid file → socket.
  */
 export async function runDaemon(parts: RunParts): Promise<number> {
@@ -102,6 +105,7 @@ async function serve(open: OpenDaemon, config: Config, notes: readonly string[])
   const log = createLogger({ clock, level: config.logLevel, write: (line) => process.stderr.write(line) });
   const undo: (() => Promise<void> | void)[] = [];
   const end = endOf(log);
+  endOnSurprise(log);
   try {
     const pidFile = acquirePidFile(join(config.state, 'weftd.pid'));
     undo.unshift(() => pidFile.release());
@@ -162,6 +166,17 @@ function endOf(log: Log): { readonly come: () => void; readonly reached: Promise
   // A terminal that closes is no reason to stop.
   process.on('SIGHUP', () => log.info('signal ignored', { signal: 'SIGHUP' }));
   return { come, reached };
+}
+
+/**
+ * An error that nobody has caught, in a promise or out of one. What the daemon does from there nobody has thought of, so it ends, and says so by
+ * its exit code: systemd starts it again (Restart=on-failure). What was promised to anybody is on disk.
+ */
+function endOnSurprise(log: Log): void {
+  process.on('uncaughtException', (error, origin) => {
+    log.error('weftd has failed and ends', { origin, error: describe(error, 'internal') });
+    process.exit(FAILED);
+  });
 }
 
 async function undoAll(undo: readonly (() => Promise<void> | void)[], log: Log): Promise<void> {
