@@ -4,9 +4,10 @@
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ip } from '../../test/contract/datapath-rig.ts';
+import { IPV6_PREFIX, ip } from '../../test/contract/datapath-rig.ts';
 import { sliceBodies } from '../../test/contract/datapath-slices.ts';
-import { drawFrame, drawFrom, drawStream, VNET } from '../../test/fuzz/packets.ts';
+import { drawFrame, drawFrom, drawStream } from '../../test/fuzz/packets.ts';
+import { VNET } from '../../test/fuzz/wire-model.ts';
 
 const [DATAGRAM, PACKET, TRAIN, SLICE] = [0, 1, 2, 3];
 const PACKETS = 60;
@@ -17,7 +18,7 @@ const folder = process.argv[2];
 if (folder === undefined) throw new Error('usage: node native/fuzz/corpus.mts FOLDER');
 mkdirSync(folder, { recursive: true });
 
-const between = { source: ip('10.32.1.7'), destination: ip('10.32.0.5') };
+const between = { source: ip('10.32.1.7'), destination: ip('10.32.0.5'), prefix: IPV6_PREFIX.bytes };
 const draw = drawFrom(1);
 const write = (decoder: number, name: string, body: Uint8Array): void =>
   writeFileSync(join(folder, name), Buffer.concat([Buffer.of(decoder), body]).subarray(0, MOST));
@@ -40,3 +41,12 @@ for (const protocol of ['tcp', 'udp'] as const)
       7,
     ).entries())
       write(SLICE, `slice-${protocol}-${options}-${n}`, body);
+// The first slice of packets of either family that are larger than the wire.
+for (let n = 0; n < 4 * PACKETS; n++) {
+  const frame = drawFrame(draw, between);
+  const [gso, size, start] = [frame[1] as number, frame.readUInt16LE(4), frame.readUInt16LE(6)];
+  if (gso === 0) continue;
+  const headers = start + (gso === 5 ? 8 : ((frame[VNET + start + 12] as number) >> 4) * 4);
+  const desc = Buffer.from([gso, 1, size >> 8, size & 255, start, frame[8] as number, headers, 0, 0, 0, 0, 7]);
+  write(SLICE, `slice-${n}`, Buffer.concat([desc, frame.subarray(VNET, VNET + headers + size)]));
+}

@@ -25,25 +25,35 @@ void checkDatagram(const uint8_t* data, size_t length) {
 }
 
 /// Whatever the two code points are, a right checksum stays right and nothing but the code point changes.
-void checkEcn(const uint8_t* packet, const Ipv4Header& ip) {
+void checkEcn(const uint8_t* packet, const IpHeader& ip) {
   for (uint8_t outer = kEcnNone; outer <= kEcnCe; ++outer) {
     uint8_t header[60];
-    std::memcpy(header, packet, ip.headerLength);
-    writeIpv4Checksum(header, ip.headerLength);
-    const bool kept = mergeEcn(header, outer);
-    require(kept || (outer == kEcnCe && (packet[1] & kEcnMask) == kEcnNone));
-    require(checksumFold(checksumAdd(0, header, ip.headerLength)) == 0xffff);
-    require(header[0] == packet[0] && (header[1] & ~kEcnMask) == (packet[1] & ~kEcnMask));
-    require(std::memcmp(header + 12, packet + 12, ip.headerLength - 12u) == 0);
+    const size_t length = ip.v6 ? ip.fixedLength() : ip.headerLength;
+    std::memcpy(header, packet, length);
+    if (!ip.v6) writeIpv4Checksum(header, length);
+    const uint8_t inner = ip.serviceIn(packet);
+    const bool kept = mergeEcn(header, ip, outer);
+    require(kept || (outer == kEcnCe && (inner & kEcnMask) == kEcnNone));
+    require(ip.v6 || checksumFold(checksumAdd(0, header, length)) == 0xffff);
+    require(header[0] == packet[0] && (ip.serviceIn(header) & ~kEcnMask) == (inner & ~kEcnMask));
+    require(!ip.v6 || (header[1] & 0x0f) == (packet[1] & 0x0f));
+    const size_t rest = ip.v6 ? 2 : 12;
+    require(std::memcmp(header + rest, packet + rest, length - rest) == 0);
   }
 }
 
+/// The headers of a packet of `total` bytes say so.
+void checkLengths(const uint8_t* header, const IpHeader& ip, size_t total) {
+  require(ip.v6 ? loadBe16(header + 4) + 40u == total : loadBe16(header + 2) == total);
+  require(ip.v6 || checksumFold(checksumAdd(0, header, ip.headerLength)) == 0xffff);
+}
+
 void checkPacket(const uint8_t* data, size_t length) {
-  Ipv4Header ip;
-  if (parseIp(data, length, ip) != IpVerdict::ipv4) return;
-  require(ip.headerLength >= 20 && ip.headerLength <= ip.totalLength && ip.totalLength <= length);
+  IpHeader ip;
+  if (!parseIp(data, length, ip)) return;
+  require(ip.headerLength >= ip.fixedLength() && ip.headerLength <= ip.totalLength && ip.totalLength <= length);
   checkEcn(data, ip);
-  for (const uint8_t type : {kGsoTcp4, kGsoUdp, static_cast<uint8_t>(kGsoTcp4 | kGsoEcn), uint8_t{4}}) {
+  for (const uint8_t type : {kGsoTcp4, kGsoUdp, kGsoTcp6, static_cast<uint8_t>(kGsoTcp4 | kGsoEcn), static_cast<uint8_t>(kGsoTcp6 | kGsoEcn)}) {
     const auto plan = planSlices(data, ip.totalLength, ip, type, kVnetNeedsCsum, 1 + data[1] * 8u, ip.headerLength,
                                  ip.protocol == kProtocolTcp ? 16 : 6);
     if (!plan) continue;
@@ -67,14 +77,13 @@ void checkSlice(const uint8_t* data, size_t length) {
   uint8_t header[256];
   std::memcpy(header, slice->header, slice->plan.headerLength);
   trimHeaders(header, slice->ip, slice->plan, slice->desc.index, 1);
-  require(loadBe16(header + 2) == slice->plan.headerLength + slice->length);
-  require(checksumFold(checksumAdd(0, header, slice->ip.headerLength)) == 0xffff);
+  checkLengths(header, slice->ip, slice->plan.headerLength + slice->length);
 }
 
 /// The packet, and as many copies as its last byte says, each one segment or datagram further: what is joined adds up.
 void checkTrain(const uint8_t* data, size_t length) {
-  Ipv4Header ip;
-  if (length < 2 || parseIp(data, length - 1, ip) != IpVerdict::ipv4) return;
+  IpHeader ip;
+  if (length < 2 || !parseIp(data, length - 1, ip)) return;
   const Whole first{ip, data, {kVnetNeedsCsum, kGsoNone, 0, 0, ip.headerLength, static_cast<uint16_t>(ip.protocol == kProtocolTcp ? 16 : 6)}};
   if (!Train::joinable(first)) return;
   require(first.headerBytes() < ip.totalLength && first.headerBytes() <= 120);
@@ -84,9 +93,9 @@ void checkTrain(const uint8_t* data, size_t length) {
   std::memcpy(copy.get(), data, ip.totalLength);
   uint32_t payload = first.payloadBytes();
   for (unsigned n = 1; n <= data[length - 1] % 70u; ++n) {
-    storeBe16(copy.get() + 4, static_cast<uint16_t>(loadBe16(data + 4) + n));
+    if (!ip.v6) storeBe16(copy.get() + 4, static_cast<uint16_t>(loadBe16(data + 4) + n));
     if (first.tcp()) storeBe32(copy.get() + ip.headerLength + 4, loadBe32(first.transport() + 4) + n * first.payloadBytes());
-    writeIpv4Checksum(copy.get(), ip.headerLength);
+    if (!ip.v6) writeIpv4Checksum(copy.get(), ip.headerLength);
     const Whole next{ip, copy.get(), first.vnet};
     if (!train.takes(next)) break;
     train.add(next);
@@ -94,8 +103,8 @@ void checkTrain(const uint8_t* data, size_t length) {
   }
   uint8_t header[120];
   train.writeHeader(header);
-  require(loadBe16(header + 2) == first.headerBytes() + payload && train.count() <= Train::kMaxPackets);
-  require(checksumFold(checksumAdd(0, header, ip.headerLength)) == 0xffff);
+  require(train.count() <= Train::kMaxPackets);
+  checkLengths(header, ip, first.headerBytes() + payload);
 }
 
 }  // namespace

@@ -28,14 +28,15 @@ bool toUint32(const Napi::Value& value, uint32_t limit, uint32_t& out) {
   return true;
 }
 
-bool toKey(const Napi::Value& value, uint8_t* out) {
+bool toBytes(const Napi::Value& value, uint8_t* out, size_t length) {
   if (!value.IsTypedArray()) return false;
   const auto array = value.As<Napi::TypedArray>();
-  if (array.TypedArrayType() != napi_uint8_array || array.ByteLength() != kKeyBytes) return false;
-  const auto bytes = value.As<Napi::Uint8Array>();
-  std::memcpy(out, bytes.Data(), kKeyBytes);
+  if (array.TypedArrayType() != napi_uint8_array || array.ByteLength() != length) return false;
+  std::memcpy(out, value.As<Napi::Uint8Array>().Data(), length);
   return true;
 }
+
+bool toKey(const Napi::Value& value, uint8_t* out) { return toBytes(value, out, kKeyBytes); }
 
 std::string textOf(const Napi::Object& options, const char* name) {
   const Napi::Value value = options.Get(name);
@@ -167,6 +168,8 @@ class Binding : public Napi::ObjectWrap<Binding> {
     options.udp = {flagOf(given, "udpSegmentation"), flagOf(given, "udpCoalescing")};
     options.ipsecMb = flagOf(given, "ipsecMb");
     options.copyDscp = given.Get("copyDscp").ToBoolean();
+    Prefix prefix;
+    if (toBytes(given.Get("prefix"), prefix.data(), prefix.size())) options.prefix = prefix;
     limitOf(given, "rekeyAfter", options.limits.rekeyAfter);
     limitOf(given, "rejectAfter", options.limits.rejectAfter);
     return dataOf(info[1], options.counters);

@@ -36,7 +36,7 @@ OpenError inNamespace(const std::string& path, const std::function<OpenError()>&
 
 }  // namespace
 
-Datapath::Datapath(DatapathOptions options, std::function<void()> wake) : options_(std::move(options)), library_(options_.ipsecMb ? IpsecMb::find() : nullptr), events_(std::move(wake)) {}
+Datapath::Datapath(DatapathOptions options, std::function<void()> wake) : options_(std::move(options)), library_(options_.ipsecMb ? IpsecMb::find() : nullptr), tables_(options_.prefix), events_(std::move(wake)) {}
 
 OpenError Datapath::open() {
   if (const OpenError error = openDescriptors()) {

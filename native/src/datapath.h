@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,7 @@ struct DatapathOptions {
   UdpFeatures udp;
   Limits limits;
   bool copyDscp = false;
+  std::optional<Prefix> prefix;
   /// Whether Intel's library may be used where it is installed.
   bool ipsecMb = true;
   /// Counters::kWords for each of 2 × queues threads, zeroed; must outlive the Datapath.

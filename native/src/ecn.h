@@ -15,17 +15,20 @@ constexpr uint8_t kEcnEct1 = 1;
 constexpr uint8_t kEcnEct0 = 2;
 constexpr uint8_t kEcnCe = 3;
 
-/// Merges the outer code point into an IPv4 header and keeps its checksum right (RFC 1624). False when the packet must be dropped: it was
+/// Merges the outer code point into an IP header and keeps IPv4's checksum right (RFC 1624). False when the packet must be dropped: it was
 /// marked as having met congestion, and its sender would not understand that.
-inline bool mergeEcn(uint8_t* ipv4, uint8_t outer) {
-  const uint8_t inner = ipv4[1] & kEcnMask;
+inline bool mergeEcn(uint8_t* packet, const IpHeader& ip, uint8_t outer) {
+  const uint8_t inner = ip.serviceIn(packet) & kEcnMask;
   if (outer == kEcnCe && inner == kEcnNone) return false;
   const bool changes = (outer == kEcnCe && inner != kEcnCe) || (outer == kEcnEct1 && inner == kEcnEct0);
   if (!changes) return true;
-  const uint16_t before = loadBe16(ipv4);
-  ipv4[1] = static_cast<uint8_t>((ipv4[1] & ~kEcnMask) | outer);
-  const uint64_t sum = uint64_t{static_cast<uint16_t>(~loadBe16(ipv4 + 10))} + static_cast<uint16_t>(~before) + loadBe16(ipv4);
-  storeBe16(ipv4 + 10, static_cast<uint16_t>(~checksumFold(sum)));
+  const uint16_t before = loadBe16(packet);
+  // In IPv6 the traffic class begins in the middle of the first byte.
+  const unsigned shift = ip.v6 ? 4 : 0;
+  packet[1] = static_cast<uint8_t>((packet[1] & ~(kEcnMask << shift)) | outer << shift);
+  if (ip.v6) return true;
+  const uint64_t sum = uint64_t{static_cast<uint16_t>(~loadBe16(packet + 10))} + static_cast<uint16_t>(~before) + loadBe16(packet);
+  storeBe16(packet + 10, static_cast<uint16_t>(~checksumFold(sum)));
   return true;
 }
 

@@ -144,34 +144,35 @@ void ReceiveLoop::takeBody(Session& session, const DatagramHeader& header, uint8
   const unsigned slot = session.peer.slot;
   if (header.type == DatagramType::packet) {
     if (length == 0) return;
-    Ipv4Header ip;
-    if (parseIp(body, length, ip) != IpVerdict::ipv4 || ip.totalLength != length) return counters_.droppedOf(slot, Drop::rxInner);
-    if (!allowed(session.peer, ip) || !merged(session.peer, body, ecn)) return;
+    IpHeader ip;
+    if (!parseIp(body, length, ip) || ip.totalLength != length) return counters_.droppedOf(slot, Drop::rxInner);
+    if (!allowed(session.peer, ip, body) || !merged(session.peer, ip, body, ecn)) return;
     counters_.passed(slot, 1, length);
     refusedIf(session, joiner_.addWhole({ip, body}));
     return;
   }
   const auto slice = parseSlice(body, length);
   if (!slice) return counters_.droppedOf(slot, Drop::rxInner);
-  if (!allowed(session.peer, slice->ip) || !merged(session.peer, body + kDescBytes, ecn)) return;
+  uint8_t* packet = body + kDescBytes;
+  if (!allowed(session.peer, slice->ip, packet) || !merged(session.peer, slice->ip, packet, ecn)) return;
   counters_.passed(slot, 1, length - kDescBytes);
   refusedIf(session, joiner_.add(session, header.lane, *slice));
 }
 
-bool ReceiveLoop::allowed(const Peer& peer, const Ipv4Header& ip) {
-  if (parts_.tables.ownerOf(ip.source) != static_cast<int>(peer.slot)) {
+bool ReceiveLoop::allowed(const Peer& peer, const IpHeader& ip, const uint8_t* packet) {
+  if (parts_.tables.ownerOf(ip.sourceIn(packet), ip.v6) != static_cast<int>(peer.slot)) {
     counters_.droppedOf(peer.slot, Drop::rxSource);
     return false;
   }
-  if (parts_.tables.ownerOf(ip.destination) != 0) {
+  if (parts_.tables.ownerOf(ip.destinationIn(packet), ip.v6) != 0) {
     counters_.droppedOf(peer.slot, Drop::rxDestination);
     return false;
   }
   return true;
 }
 
-bool ReceiveLoop::merged(const Peer& peer, uint8_t* ipv4, uint8_t ecn) {
-  if (ecn == kEcnNone || mergeEcn(ipv4, ecn)) return true;
+bool ReceiveLoop::merged(const Peer& peer, const IpHeader& ip, uint8_t* packet, uint8_t ecn) {
+  if (ecn == kEcnNone || mergeEcn(packet, ip, ecn)) return true;
   counters_.droppedOf(peer.slot, Drop::rxInner);
   return false;
 }

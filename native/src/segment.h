@@ -25,6 +25,7 @@ static_assert(sizeof(VnetHeader) == 10);
 constexpr uint8_t kVnetNeedsCsum = 1;
 constexpr uint8_t kGsoNone = 0;
 constexpr uint8_t kGsoTcp4 = 1;
+constexpr uint8_t kGsoTcp6 = 4;
 constexpr uint8_t kGsoUdp = 5;
 constexpr uint8_t kGsoEcn = 0x80;
 
@@ -40,17 +41,20 @@ struct SlicePlan {
   }
 };
 
-/// The rules that both ends apply to a packet with segmentation: the headers say TCP or UDP over unfragmented IPv4, the checksum is left
+/// The rules that both ends apply to a packet with segmentation: the headers say TCP or UDP over IP that is no fragment, the checksum is left
 /// to do at the usual place, and the lengths agree. `headers` must hold `available` bytes of the packet from its start;
 /// `totalLength` comes from the IP header. Nothing when any rule is broken.
-inline std::optional<SlicePlan> planSlices(const uint8_t* headers, size_t available, const Ipv4Header& ip, uint8_t gsoType,
+inline std::optional<SlicePlan> planSlices(const uint8_t* headers, size_t available, const IpHeader& ip, uint8_t gsoType,
                                            uint8_t flags, uint32_t gsoSize, uint32_t csumStart, uint32_t csumOffset) {
-  if (gsoSize == 0 || ip.fragment || flags != kVnetNeedsCsum || csumStart != ip.headerLength) return std::nullopt;
+  if (gsoSize == 0 || ip.opaque || flags != kVnetNeedsCsum || csumStart != ip.headerLength) return std::nullopt;
   const uint8_t* transport = headers + ip.headerLength;
   size_t headerLength = ip.headerLength;
   switch (gsoType) {
     case kGsoTcp4:
-    case kGsoTcp4 | kGsoEcn: {
+    case kGsoTcp4 | kGsoEcn:
+    case kGsoTcp6:
+    case kGsoTcp6 | kGsoEcn: {
+      if (ip.v6 != ((gsoType & kGsoTcp6) != 0)) return std::nullopt;
       if (ip.protocol != kProtocolTcp || csumOffset != 16 || available < headerLength + 20) return std::nullopt;
       const size_t offset = static_cast<size_t>(transport[12] >> 4) * 4;
       if (offset < 20) return std::nullopt;
@@ -65,7 +69,7 @@ inline std::optional<SlicePlan> planSlices(const uint8_t* headers, size_t availa
     default:
       return std::nullopt;
   }
-  if (headerLength > available || headerLength >= ip.totalLength) return std::nullopt;
+  if (headerLength > available || headerLength > kMaxHeader || headerLength >= ip.totalLength) return std::nullopt;
   const uint32_t payload = static_cast<uint32_t>(ip.totalLength - headerLength);
   return SlicePlan{payload, static_cast<uint16_t>((payload + gsoSize - 1) / gsoSize), static_cast<uint16_t>(gsoSize),
                    static_cast<uint8_t>(headerLength)};
@@ -74,7 +78,7 @@ inline std::optional<SlicePlan> planSlices(const uint8_t* headers, size_t availa
 /// A datagram of type 2 after opening, checked: `plan` describes the packet it is a slice of.
 struct Slice {
   SliceDesc desc;
-  Ipv4Header ip;
+  IpHeader ip;
   SlicePlan plan;
   const uint8_t* header;  // headers and, for a whole packet, everything behind them
   const uint8_t* payload;
@@ -89,8 +93,8 @@ inline std::optional<Slice> parseSlice(const uint8_t* body, size_t length) {
   const size_t available = length - kDescBytes;
 
   if (desc->gsoType == kGsoNone) {
-    Ipv4Header ip;
-    if (parseIp(packet, available, ip) != IpVerdict::ipv4 || ip.totalLength != available) return std::nullopt;
+    IpHeader ip;
+    if (!parseIp(packet, available, ip) || ip.totalLength != available) return std::nullopt;
     if (desc->flags != kVnetNeedsCsum || desc->gsoSize != 0 || desc->index != 0 || desc->headerLength != 0) return std::nullopt;
     if (desc->csumStart < ip.headerLength || size_t{desc->csumStart} + desc->csumOffset + 2 > available) return std::nullopt;
     const uint32_t total = static_cast<uint32_t>(available);
@@ -98,8 +102,8 @@ inline std::optional<Slice> parseSlice(const uint8_t* body, size_t length) {
   }
 
   // The IP header speaks of the whole packet, of which only one slice is here: read it as if the rest were, then bound it.
-  Ipv4Header ip;
-  if (available < 20 || parseIp(packet, 65'535, ip) != IpVerdict::ipv4 || ip.headerLength > available) return std::nullopt;
+  IpHeader ip;
+  if (!parseIp(packet, available, 65'535, ip)) return std::nullopt;
   const auto plan = planSlices(packet, available, ip, desc->gsoType, desc->flags, desc->gsoSize, desc->csumStart, desc->csumOffset);
   if (!plan || plan->headerLength != desc->headerLength || desc->index >= plan->count) return std::nullopt;
   const uint32_t slice = static_cast<uint32_t>(available - plan->headerLength);
@@ -109,26 +113,23 @@ inline std::optional<Slice> parseSlice(const uint8_t* body, size_t length) {
 
 /// Rewrites the headers of a packet so that they fit slices [first, first + count) of it alone; what the kernel's own
 /// segmentation does for a single segment (RFC 9293 sequence numbers, IPv4 id, PSH and FIN on the last, CWR on the first).
-inline void trimHeaders(uint8_t* header, const Ipv4Header& ip, const SlicePlan& plan, uint32_t first, uint32_t count) {
+inline void trimHeaders(uint8_t* header, const IpHeader& ip, const SlicePlan& plan, uint32_t first, uint32_t count) {
   uint32_t payload = 0;
   for (uint32_t i = first; i < first + count; ++i) payload += plan.sliceBytes(i);
   const bool last = first + count == plan.count;
-  storeBe16(header + 2, static_cast<uint16_t>(plan.headerLength + payload));
-  storeBe16(header + 4, static_cast<uint16_t>(loadBe16(header + 4) + first));
-  writeIpv4Checksum(header, ip.headerLength);
+  if (!ip.v6) storeBe16(header + 4, static_cast<uint16_t>(loadBe16(header + 4) + first));
+  writeTotalLength(header, ip, plan.headerLength + size_t{payload});
 
   uint8_t* transport = header + ip.headerLength;
-  const size_t transportLength = plan.headerLength - ip.headerLength + size_t{payload};
-  const uint16_t partial = pseudoHeaderSum(header, ip.protocol, transportLength);
-  if (ip.protocol == kProtocolUdp) {
-    storeBe16(transport + 4, static_cast<uint16_t>(transportLength));
-    storeBe16(transport + 6, partial);
-    return;
-  }
+  const uint16_t before = static_cast<uint16_t>(ip.totalLength - ip.headerLength);
+  const uint16_t after = static_cast<uint16_t>(plan.headerLength - ip.headerLength + payload);
+  // Of what a partial checksum covers only the length changes. (A routing header hides the address that it was made with.)
+  uint8_t* checksum = transport + (ip.protocol == kProtocolUdp ? 6 : 16);
+  storeBe16(checksum, checksumFold(uint64_t{loadBe16(checksum)} + static_cast<uint16_t>(~before) + after));
+  if (ip.protocol == kProtocolUdp) return storeBe16(transport + 4, after);
   storeBe32(transport + 4, loadBe32(transport + 4) + first * plan.gsoSize);
   if (!last) transport[13] &= static_cast<uint8_t>(~0x09);
   if (first != 0) transport[13] &= static_cast<uint8_t>(~0x80);
-  storeBe16(transport + 16, partial);
 }
 
 }  // namespace tuntap

@@ -48,31 +48,24 @@ bool SendLoop::fillBatch() {
 }
 
 void SendLoop::forward(uint8_t* packet, size_t length, const VnetHeader& vnet) {
-  Ipv4Header ip;
-  switch (parseIp(packet, length, ip)) {
-    case IpVerdict::malformed:
-      return counters_.dropped(Drop::txMalformed);
-    case IpVerdict::ipv6:
-      return counters_.dropped(Drop::txNoRoute);
-    case IpVerdict::ipv4:
-      break;
-  }
-  const int owner = parts_.tables.ownerOf(ip.destination);
+  IpHeader ip;
+  if (!parseIp(packet, length, ip)) return counters_.dropped(Drop::txMalformed);
+  const int owner = parts_.tables.ownerOf(ip.destinationIn(packet), ip.v6);
   if (owner <= 0) return counters_.dropped(Drop::txNoRoute);
-  if (parts_.tables.ownerOf(ip.source) != 0) return counters_.dropped(Drop::txSource);
+  if (parts_.tables.ownerOf(ip.sourceIn(packet), ip.v6) != 0) return counters_.dropped(Drop::txSource);
   Peer* peer = parts_.tables.peer(static_cast<unsigned>(owner));
   if (peer == nullptr) return counters_.dropped(Drop::txNoKey);
   toPeer(*peer, packet, ip, vnet);
 }
 
-void SendLoop::toPeer(Peer& peer, uint8_t* packet, const Ipv4Header& ip, const VnetHeader& vnet) {
+void SendLoop::toPeer(Peer& peer, uint8_t* packet, const IpHeader& ip, const VnetHeader& vnet) {
   Session* session = peer.sending.load();
   if (session == nullptr) {
     if (dueAgain(peer.nextKeyWanted, kKeyWantedInterval)) parts_.events.raise(peer, EventBox::keyWanted);
     return counters_.droppedOf(peer.slot, Drop::txNoKey);
   }
   const unsigned siding = sidings_.of(peer.slot);
-  const Way way{peer, *session, peer.endpoint.load(), static_cast<uint8_t>(packet[1] & parts_.tosMask), static_cast<uint8_t>(siding)};
+  const Way way{peer, *session, peer.endpoint.load(), static_cast<uint8_t>(ip.serviceIn(packet) & parts_.tosMask), static_cast<uint8_t>(siding)};
   if (!way.to.known()) return counters_.droppedOf(peer.slot, Drop::txNoKey);
   // Before anything is sealed: a packet that will not find room should cost little.
   if (siding != Sidings::kMain && parts_.udp.waiting(siding) > fullAt(parts_.udp.queueBytes(siding)))
@@ -85,16 +78,21 @@ void SendLoop::toPeer(Peer& peer, uint8_t* packet, const Ipv4Header& ip, const V
   forwardSlices(way, packet, *plan, vnet);
 }
 
-/// A packet that fits the wire. When its checksum is still to be done, that stays so until it is in the other host's kernel.
-void SendLoop::forwardWhole(const Way& way, uint8_t* packet, const Ipv4Header& ip, const VnetHeader& vnet) {
+/// A packet that fits the wire. When its checksum is still to be done, that stays so until it is in the other host's kernel; unless it
+/// stands behind more headers than a description can tell of.
+void SendLoop::forwardWhole(const Way& way, uint8_t* packet, const IpHeader& ip, const VnetHeader& vnet) {
   const size_t length = ip.totalLength;
   if ((vnet.flags & kVnetNeedsCsum) == 0) {
     seal(way, DatagramType::packet, packet, length, length);
     return;
   }
-  if (vnet.csumStart < ip.headerLength || vnet.csumStart > 255 || vnet.csumOffset > 255 ||
-      size_t{vnet.csumStart} + vnet.csumOffset + 2 > length)
+  if (vnet.csumStart < ip.headerLength || size_t{vnet.csumStart} + vnet.csumOffset + 2 > length)
     return counters_.droppedOf(way.peer.slot, Drop::txMalformed);
+  if (vnet.csumStart > kMaxHeader || vnet.csumOffset > kMaxHeader) {
+    completeChecksum(packet + vnet.csumStart, packet + length, vnet.csumOffset);
+    seal(way, DatagramType::packet, packet, length, length);
+    return;
+  }
   const SliceDesc desc{kGsoNone, kVnetNeedsCsum, 0, static_cast<uint8_t>(vnet.csumStart), static_cast<uint8_t>(vnet.csumOffset), 0, 0, 0};
   desc.encode(packet - kDescBytes);
   seal(way, DatagramType::slice, packet - kDescBytes, kDescBytes + length, length);

@@ -37,9 +37,9 @@ class SendLoop {
 
   bool fillBatch();
   void forward(uint8_t* packet, size_t length, const VnetHeader& vnet);
-  void forwardWhole(const Way& way, uint8_t* packet, const Ipv4Header& ip, const VnetHeader& vnet);
+  void forwardWhole(const Way& way, uint8_t* packet, const IpHeader& ip, const VnetHeader& vnet);
   void forwardSlices(const Way& way, uint8_t* packet, const SlicePlan& plan, const VnetHeader& vnet);
-  void toPeer(Peer& peer, uint8_t* packet, const Ipv4Header& ip, const VnetHeader& vnet);
+  void toPeer(Peer& peer, uint8_t* packet, const IpHeader& ip, const VnetHeader& vnet);
   bool seal(const Way& way, DatagramType type, const uint8_t* plain, size_t length, size_t innerBytes);
   void flush();
   void watchQueues();

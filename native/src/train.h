@@ -10,7 +10,7 @@ namespace tuntap {
 
 /// A packet that came in one datagram. `vnet` says whether its checksum is still to be done.
 struct Whole {
-  Ipv4Header ip;
+  IpHeader ip;
   const uint8_t* data;
   VnetHeader vnet{};
 
@@ -27,7 +27,8 @@ struct Whole {
 /// the kernel would cut out of it are the very packets that came, but for the identification of datagrams where it says nothing (RFC 6864).
 ///
 /// The headers agree in all that is not length, identification, sequence number or checksum; only the last may be shorter, or push.
-/// Flags other than ACK and PSH never ride: what they say is about one segment.
+/// Flags other than ACK and PSH never ride: what they say is about one segment. Nor do IPv6 extension headers: they are rare, and some
+/// speak of the one packet.
 class Train {
  public:
   /// Fewer than any kernel's limit for UDP (UDP_MAX_SEGMENTS).
@@ -35,8 +36,8 @@ class Train {
 
   /// A look at its headers alone.
   static bool joinable(const Whole& packet) {
-    const Ipv4Header& ip = packet.ip;
-    if (ip.fragment || !usualChecksum(packet)) return false;
+    const IpHeader& ip = packet.ip;
+    if (ip.opaque || (ip.v6 && ip.headerLength != ip.fixedLength()) || !usualChecksum(packet)) return false;
     const size_t transportLength = size_t{ip.totalLength} - ip.headerLength;
     const uint8_t* transport = packet.transport();
     if (ip.protocol == kProtocolUdp)
@@ -84,7 +85,7 @@ class Train {
   VnetHeader vnet() const {
     const uint16_t size = static_cast<uint16_t>(first_.payloadBytes());
     const uint16_t headers = static_cast<uint16_t>(first_.headerBytes());
-    return {kVnetNeedsCsum, first_.tcp() ? kGsoTcp4 : kGsoUdp, headers, size, first_.ip.headerLength, checksumOffset(first_)};
+    return {kVnetNeedsCsum, first_.tcp() ? (first_.ip.v6 ? kGsoTcp6 : kGsoTcp4) : kGsoUdp, headers, size, first_.ip.headerLength, checksumOffset(first_)};
   }
 
   /// The headers of all as one packet; `out` has room for first().headerBytes().
@@ -92,13 +93,12 @@ class Train {
     const size_t ip = first_.ip.headerLength;
     const size_t transportLength = first_.headerBytes() - ip + payload_;
     std::memcpy(out, first_.data, first_.headerBytes());
-    storeBe16(out + 2, static_cast<uint16_t>(ip + transportLength));
-    writeIpv4Checksum(out, ip);
+    writeTotalLength(out, first_.ip, ip + transportLength);
     if (first_.tcp())
       out[ip + 13] = static_cast<uint8_t>(kAck | (pushed_ ? kPsh : 0));
     else
       storeBe16(out + ip + 4, static_cast<uint16_t>(transportLength));
-    storeBe16(out + ip + checksumOffset(first_), pseudoHeaderSum(out, first_.ip.protocol, transportLength));
+    storeBe16(out + ip + checksumOffset(first_), pseudoHeaderSum(out, first_.ip, transportLength));
   }
 
  private:
@@ -114,17 +114,25 @@ class Train {
 
   bool continues(const Whole& next) const {
     const size_t ip = first_.ip.headerLength;
-    if (next.ip.protocol != first_.ip.protocol || next.ip.headerLength != ip || next.headerBytes() != first_.headerBytes()) return false;
+    if (next.ip.v6 != first_.ip.v6 || next.ip.protocol != first_.ip.protocol || next.ip.headerLength != ip) return false;
+    if (next.headerBytes() != first_.headerBytes()) return false;
     const uint32_t length = next.payloadBytes();
     if (length > first_.payloadBytes() || first_.headerBytes() + payload_ + length > 65'535) return false;
     const uint8_t* a = first_.data;
     const uint8_t* b = next.data;
-    // The kernel will count the identification up from the first, as senders of segments do. In an atomic datagram it says nothing.
-    const bool atomic = !first_.tcp() && (a[6] & 0x40) != 0;
-    if (!atomic && loadBe16(b + 4) != static_cast<uint16_t>(loadBe16(a + 4) + count_)) return false;
-    return std::memcmp(a, b, 2) == 0 && std::memcmp(a + 6, b + 6, 4) == 0 && std::memcmp(a + 12, b + 12, ip - 12) == 0 &&
+    return (first_.ip.v6 ? sameWay6(a, b) : sameWay4(a, b)) &&
            (first_.tcp() ? sameStream(a + ip, b + ip) : std::memcmp(a + ip, b + ip, 4) == 0);
   }
+
+  /// The kernel will count the identification up from the first, as senders of segments do. In an atomic datagram it says nothing.
+  bool sameWay4(const uint8_t* a, const uint8_t* b) const {
+    const bool atomic = !first_.tcp() && (a[6] & 0x40) != 0;
+    if (!atomic && loadBe16(b + 4) != static_cast<uint16_t>(loadBe16(a + 4) + count_)) return false;
+    return std::memcmp(a, b, 2) == 0 && std::memcmp(a + 6, b + 6, 4) == 0 && std::memcmp(a + 12, b + 12, first_.ip.headerLength - 12u) == 0;
+  }
+
+  /// Everything but the length.
+  static bool sameWay6(const uint8_t* a, const uint8_t* b) { return std::memcmp(a, b, 4) == 0 && std::memcmp(a + 6, b + 6, 34) == 0; }
 
   /// The next segment of the same stream: ports, acknowledgement, window, urgent pointer and options agree.
   bool sameStream(const uint8_t* a, const uint8_t* b) const {
@@ -135,10 +143,10 @@ class Train {
   /// A wrong checksum must reach the receiver as it is, not be replaced by a right one.
   static bool checksumsHold(const Whole& packet) {
     const size_t ip = packet.ip.headerLength;
-    if (checksumFold(checksumAdd(0, packet.data, ip)) != 0xffff) return false;
+    if (!packet.ip.v6 && checksumFold(checksumAdd(0, packet.data, ip)) != 0xffff) return false;
     if (partial(packet)) return true;
     const size_t length = packet.ip.totalLength - ip;
-    const uint64_t pseudo = pseudoHeaderSum(packet.data, packet.ip.protocol, length);
+    const uint64_t pseudo = pseudoHeaderSum(packet.data, packet.ip, length);
     return checksumFold(pseudo + checksumOf(packet.transport(), length)) == 0xffff;
   }
 

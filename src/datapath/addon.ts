@@ -27,6 +27,8 @@ export interface AddonOptions {
   readonly udpCoalescing?: boolean | undefined;
   readonly ipsecMb?: boolean | undefined;
   readonly copyDscp?: boolean | undefined;
+  /** 12 bytes: DatapathOptions.ipv6Prefix. */
+  readonly prefix?: Uint8Array | undefined;
   readonly rekeyAfter?: bigint | undefined;
   readonly rejectAfter?: bigint | undefined;
 }

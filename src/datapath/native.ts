@@ -9,6 +9,7 @@ import {
 import {
   checkDevice,
   checkEndpoint,
+  checkIpv6Prefix,
   checkKeys,
   checkPort,
   checkRoutes,
@@ -81,6 +82,7 @@ export async function openNativeDatapath(options: NativeDatapathOptions): Promis
     udpCoalescing: !without.includes('udpCoalescing'),
     ipsecMb: !without.includes('ipsecMb'),
     copyDscp: options.copyDscp,
+    prefix: options.ipv6Prefix === undefined ? undefined : checkIpv6Prefix(options.ipv6Prefix),
     rekeyAfter: limits.rekeyAfter,
     rejectAfter: limits.rejectAfter,
   };

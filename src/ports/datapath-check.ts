@@ -1,3 +1,4 @@
+import { parseIpv6 } from '../core/address.ts';
 import {
   DatapathError,
   MAX_KEYS,
@@ -30,6 +31,14 @@ export function checkDevice(device: string): void {
 export function checkPort(port: number): void {
   if (!Number.isInteger(port) || port < 0 || port > 65_535)
     refuse(`${port} is not a port: use a number from 0 to 65535`);
+}
+
+/** The 12 bytes in front of the IPv4 address. */
+export function checkIpv6Prefix(prefix: string): Uint8Array {
+  const parsed = parseIpv6(prefix);
+  if (!parsed.ok || (parsed.value & 0xffff_ffffn) !== 0n)
+    refuse(`"${prefix}" is not a prefix of 96 bits: use an IPv6 address that ends in zeros, e.g. fd00:1:2::`);
+  return new Uint8Array(Buffer.from(parsed.value.toString(16).padStart(32, '0'), 'hex').subarray(0, 12));
 }
 
 /** Slot 0 is this host, so it is nobody's peer. */

@@ -76,6 +76,12 @@ export interface DatapathOptions {
   readonly port: number;
   /** Address to bind, IPv4 or IPv6 text; `::` takes both families. */
   readonly address: string;
+  /**
+   * What stands before the last 32 bits of the mesh's IPv6 addresses, as an address in which those are zero: `fd12:3456:789a::`. An inner
+   * address that begins so belongs to the owner of the IPv4 address at its end (as in RFC 6052 §2.2); any other is nobody's, and without
+   * a prefix all are.
+   */
+  readonly ipv6Prefix?: string;
   readonly onEvent: (event: DatapathEvent) => void;
 }
 

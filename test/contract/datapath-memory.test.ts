@@ -5,8 +5,10 @@ import { createVirtualClock } from '../../src/ports/memory/clock.ts';
 import { openMemory, sealMemory } from '../../src/ports/memory/datagram.ts';
 import { createMemoryWire } from '../../src/ports/memory/datagram-wire.ts';
 import { openMemoryDatapath } from '../../src/ports/memory/datapath.ts';
-import { type DatapathRig, HERE, key, packet, ROUTES, SLOT, THERE } from './datapath-rig.ts';
+import { type DatapathRig, HERE, IPV6_PREFIX, key, packet, ROUTES, SLOT, THERE } from './datapath-rig.ts';
 import { datapathSuite } from './datapath-suite.ts';
+
+const HOST = { device: 'weft0', address: '::', port: 0, ipv6Prefix: IPV6_PREFIX.text };
 
 function createRig(): DatapathRig {
   const clock = createVirtualClock();
@@ -19,7 +21,7 @@ function createRig(): DatapathRig {
       const received: Uint8Array[] = [];
       const host = `10.99.0.${++hosts}`;
       const datapath = await openMemoryDatapath(
-        { device: 'weft0', address: '::', port: 0, onEvent: (event) => events.push(event) },
+        { ...HOST, onEvent: (event) => events.push(event) },
         { wire, clock, host, limits, onPacket: (one) => received.push(one) },
       );
       closers.push(() => datapath.close());

@@ -17,7 +17,7 @@ import {
   TAG_BYTES,
   writeHeader,
 } from '../../src/ports/memory/datagram.ts';
-import type { DatapathRig, RigHost, RigStranger } from './datapath-rig.ts';
+import { type DatapathRig, IPV6_PREFIX, type RigHost, type RigStranger } from './datapath-rig.ts';
 
 /**
  * Real data paths on one machine. The device of each is in a namespace of its own, where a small program (native/test/inner.cc)
@@ -106,6 +106,7 @@ export function createNativeRig(always: NativeRigOptions = {}): NativeRig {
       device: 'weft0',
       address: LOOPBACK,
       port: 0,
+      ipv6Prefix: IPV6_PREFIX.text,
       deviceNamespace: path,
       ...(apart ? { socketNamespace: path, address: '::' } : {}),
       onEvent: (event) => events.push(event),

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { missing, run } from './datapath-native-rig.ts';
-import { dropsOf, inside, type PathHost, pathOfEachTest, sysctl, transfer } from './datapath-path.ts';
+import { dropsOf, inside, type PathHost, pathOfEachTest, snmp, sysctl, transfer } from './datapath-path.ts';
 
 /** What wires do to a data path, with real kernels at both ends; see the drawing in datapath-path.ts. */
 
@@ -108,12 +108,3 @@ function ping(from: PathHost, to: PathHost, size: number): string {
 
 /** Packets with CE that a host's stack has taken in. */
 const congestionSeen = (host: PathHost): number => snmp(host, 'netstat', 'IpExt:', 'InCEPkts');
-
-/** A counter of a host's stack: of /proc/net/`file`, the one called `name` in the lines that begin with `part`. */
-function snmp(host: PathHost, file: string, part: string, name: string): number {
-  const [names, values] = inside(host.namespace, 'cat', `/proc/net/${file}`)
-    .split('\n')
-    .filter((line) => line.startsWith(part))
-    .map((line) => line.split(' '));
-  return Number(values?.[names?.indexOf(name) ?? -1]);
-}

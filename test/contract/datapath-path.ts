@@ -22,6 +22,8 @@ export interface Path {
   readonly router: string;
   /** The key with number `epoch` between host 1 and host `n`, on both sides, with the one before it still valid. */
   rekey(n: number, epoch: number): void;
+  /** To be called at the end, for what a test has added. */
+  alsoEnd(closer: () => unknown): void;
   end(): Promise<void>;
 }
 
@@ -30,6 +32,8 @@ export interface PathHost {
   readonly datapath: NativeDatapath;
   /** Its address in the overlay. */
   readonly address: string;
+  /** And that of IPv6, on a path whose data paths have a prefix for it. */
+  readonly address6: string;
 }
 
 export type Wire = 'ipv4' | 'ipv6';
@@ -55,6 +59,7 @@ export async function openPath(
   }
   sysctl(router, 'net.ipv4.ip_forward=1');
   if (wire === 'ipv6') sysctl(router, 'net.ipv6.conf.all.forwarding=1');
+  const closers: (() => unknown)[] = [];
   const hosts: PathHost[] = [];
   for (const [at, namespace] of names.entries())
     hosts.push(await openHost(namespace, router, at + 1, options, wire));
@@ -85,7 +90,9 @@ export async function openPath(
     hosts,
     router,
     rekey,
+    alsoEnd: (closer) => void closers.push(closer),
     async end() {
+      for (const close of closers) close();
       for (const host of hosts) await host.datapath.close();
       for (const name of [router, ...names]) run('ip', 'netns', 'del', name);
     },
@@ -139,7 +146,12 @@ async function openHost(
   const address = `10.32.${n - 1}.1`;
   run('ip', '-n', namespace, 'address', 'add', `${address}/12`, 'dev', 'weft0');
   run('ip', '-n', namespace, 'link', 'set', 'weft0', 'mtu', '1420', 'txqueuelen', '500', 'up');
-  return { namespace, datapath, address };
+  const address6 = `${options.ipv6Prefix}${address}`;
+  if (options.ipv6Prefix !== undefined) {
+    sysctl(namespace, 'net.ipv6.conf.weft0.disable_ipv6=0');
+    run('ip', '-n', namespace, 'address', 'add', `${address6}/96`, 'dev', 'weft0', 'nodad');
+  }
+  return { namespace, datapath, address, address6 };
 }
 
 export function sysctl(namespace: string, setting: string): void {
@@ -216,6 +228,15 @@ export function pathOfEachTest(): (
     assert.ok(one && two);
     return [one, two, path];
   };
+}
+
+/** A counter of a host's stack: of /proc/net/`file`, the one called `name` in the lines that begin with `part`. */
+export function snmp(host: PathHost, file: string, part: string, name: string): number {
+  const [names, values] = inside(host.namespace, 'cat', `/proc/net/${file}`)
+    .split('\n')
+    .filter((line) => line.startsWith(part))
+    .map((line) => line.split(' '));
+  return Number(values?.[names?.indexOf(name) ?? -1]);
 }
 
 export const dropsOf = (host: PathHost) => drops(host as unknown as Parameters<typeof drops>[0]);

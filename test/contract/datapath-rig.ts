@@ -59,6 +59,12 @@ export const ROUTES_THERE = ROUTES.map(({ start, last, slot }) => ({
   slot: slot < 2 ? 1 - slot : 2,
 }));
 
+/** What stands before those in IPv6 addresses; every data path of the rigs is opened with it. */
+export const IPV6_PREFIX = {
+  text: 'fd12:3456:789a::',
+  bytes: Buffer.from('fd123456789a000000000000', 'hex'),
+};
+
 /** An IPv4 packet of an experimental protocol (RFC 3692), so that no stack answers it; the checksum is right. */
 export function packet(
   source: number,
@@ -75,6 +81,29 @@ export function packet(
   for (let at = 0; at < 20; at += 2) sum += bytes.readUInt16BE(at);
   bytes.writeUInt16BE(~((sum & 0xffff) + (sum >>> 16)) & 0xffff, 10);
   bytes.set(body, 20);
+  return new Uint8Array(bytes);
+}
+
+/** The same of IPv6; `headers` stand between the fixed header and the payload, of which the first is of protocol `next`. */
+export function packet6(
+  source: number,
+  destination: number,
+  payload: string | Uint8Array = 'hello',
+  change: { readonly prefix?: Uint8Array; readonly next?: number; readonly headers?: Uint8Array } = {},
+): Uint8Array {
+  const { prefix = IPV6_PREFIX.bytes, next = 253, headers = new Uint8Array(0) } = change;
+  const body = Buffer.concat([headers, Buffer.from(payload)]);
+  const bytes = Buffer.alloc(40 + body.length);
+  bytes.set([0x60, 0, 0, 0, 0, 0, next, 64]);
+  bytes.writeUInt16BE(body.length, 4);
+  for (const [at, address] of [
+    [8, source],
+    [24, destination],
+  ] as const) {
+    bytes.set(prefix, at);
+    bytes.writeUInt32BE(address, at + 12);
+  }
+  bytes.set(body, 40);
   return new Uint8Array(bytes);
 }
 

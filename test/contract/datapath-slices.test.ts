@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import type { OptionalPart } from '../../src/datapath/native.ts';
 import type { UdpEndpoint } from '../../src/ports/datapath.ts';
-import { onWire } from '../fuzz/packets.ts';
+import { onWire } from '../fuzz/wire-model.ts';
 import { createNativeRig, missing, type NativeHost, run, VNET_BYTES } from './datapath-native-rig.ts';
 import {
   drops,
@@ -212,6 +212,7 @@ describe('datapath: packets larger than the wire', { skip: reason ?? false }, ()
     const good = sliceBodies(BACK, 1)[1] as Uint8Array;
     const lies: [number, number][] = [
       [0, 3], // another kind of segmentation
+      [0, 4], // IPv6, but the headers say IPv4
       [0, 5], // UDP, but the headers say TCP
       [1, 0], // a checksum that is complete
       [1, 0xff],
@@ -252,14 +253,34 @@ describe('datapath: packets larger than the wire', { skip: reason ?? false }, ()
   });
 });
 
-/** A wire between two namespaces with addresses of both families. */
+/**
+ * A wire between two namespaces with addresses of both families. Each end knows the other's link address from the start: while it is being
+ * asked for, a kernel keeps fewer bytes than one large packet has.
+ */
 function connect(left: string, right: string, mtu: number): void {
   run('ip', 'link', 'add', 'wire0', 'netns', left, 'type', 'veth', 'peer', 'name', 'wire0', 'netns', right);
-  for (const [n, namespace] of [left, right].entries()) {
+  const ends = [left, right].map((namespace, n) => ({ namespace, n, link: `02:00:00:00:00:0${n + 1}` }));
+  for (const { namespace, n, link } of ends) {
     run('ip', 'netns', 'exec', namespace, 'sysctl', '-qw', 'net.ipv6.conf.wire0.disable_ipv6=0');
-    run('ip', '-n', namespace, 'link', 'set', 'wire0', 'mtu', `${mtu}`, 'up');
+    run('ip', '-n', namespace, 'link', 'set', 'wire0', 'address', link, 'mtu', `${mtu}`, 'up');
     run('ip', '-n', namespace, 'address', 'add', `10.99.0.${n + 1}/24`, 'dev', 'wire0');
     run('ip', '-n', namespace, 'address', 'add', `fd00::${n + 1}/64`, 'dev', 'wire0', 'nodad');
+    const other = ends[1 - n]?.link ?? '';
+    for (const address of [`10.99.0.${2 - n}`, `fd00::${2 - n}`])
+      run(
+        'ip',
+        '-n',
+        namespace,
+        'neigh',
+        'replace',
+        address,
+        'lladdr',
+        other,
+        'dev',
+        'wire0',
+        'nud',
+        'permanent',
+      );
   }
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
-import { onWire } from '../fuzz/packets.ts';
+import { onWire } from '../fuzz/wire-model.ts';
 import { createNativeRig, missing, type NativeHost, VNET_BYTES } from './datapath-native-rig.ts';
 import { drops, HERE, key, mirrored, ROUTES, ROUTES_THERE, SLOT, THERE } from './datapath-rig.ts';
 import { cut, superPacket } from './datapath-slices.ts';

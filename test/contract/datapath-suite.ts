@@ -1,5 +1,6 @@
 import { afterEach, describe } from 'node:test';
 import type { DatapathRig } from './datapath-rig.ts';
+import { ipv6Stories } from './datapath-suite-ipv6.ts';
 import { receiveStories } from './datapath-suite-receive.ts';
 import { sendStories } from './datapath-suite-send.ts';
 import { tableStories } from './datapath-suite-tables.ts';
@@ -12,5 +13,6 @@ export function datapathSuite(name: string, createRig: () => DatapathRig): void 
     sendStories(rig);
     receiveStories(rig);
     tableStories(rig);
+    ipv6Stories(rig);
   });
 }

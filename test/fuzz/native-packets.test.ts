@@ -6,8 +6,19 @@ import fc from 'fast-check';
 import type { OptionalPart } from '../../src/datapath/native.ts';
 import type { UdpEndpoint } from '../../src/ports/datapath.ts';
 import { createNativeRig, missing, type NativeHost, run, until } from '../contract/datapath-native-rig.ts';
-import { drops, HERE, key, mirrored, ROUTES, ROUTES_THERE, SLOT, THERE } from '../contract/datapath-rig.ts';
-import { checksumsHold, type Draw, drawFrame, drawFrom, drawStream, onWire, visible } from './packets.ts';
+import {
+  drops,
+  HERE,
+  IPV6_PREFIX,
+  key,
+  mirrored,
+  ROUTES,
+  ROUTES_THERE,
+  SLOT,
+  THERE,
+} from '../contract/datapath-rig.ts';
+import { type Draw, drawFrame, drawFrom, drawStream } from './packets.ts';
+import { checksumsHold, onWire, visible } from './wire-model.ts';
 
 /**
  * Random packets through two native data paths, against the plain model in packets.ts: the host at the end must get, packet by packet,
@@ -88,7 +99,7 @@ describe('fuzz: native segmentation and joining', { skip: reason ?? false }, () 
   }
 });
 
-const BETWEEN = { source: HERE, destination: THERE };
+const BETWEEN = { source: HERE, destination: THERE, prefix: IPV6_PREFIX.bytes };
 const burst = (draw: Draw): Buffer[] =>
   Array.from({ length: 1 + draw(BURST) }, () =>
     draw(3) === 0 ? drawStream(draw, BETWEEN) : [drawFrame(draw, BETWEEN)],

@@ -13,6 +13,7 @@ import {
 import {
   checkDevice,
   checkEndpoint,
+  checkIpv6Prefix,
   checkKeys,
   checkPort,
   checkRoutes,
@@ -58,12 +59,14 @@ export async function openMemoryDatapath(
   if (!isAddress(options.address))
     throw new DatapathError('bad-argument', `"${options.address}" is not an IP address to bind`);
 
+  const prefix = options.ipv6Prefix === undefined ? undefined : checkIpv6Prefix(options.ipv6Prefix);
   const table = createPeerTable();
   const { drop } = table;
   let routes: readonly RouteRange[] = [];
   let open = true;
 
-  const ownerOf = (address: number): number | undefined => {
+  const ownerOf = (address: number | undefined): number | undefined => {
+    if (address === undefined) return undefined;
     let low = 0;
     let high = routes.length;
     while (low < high) {
@@ -93,9 +96,8 @@ export async function openMemoryDatapath(
   /** read → look up → seal → send */
   function send(packet: Uint8Array) {
     if (!open) return;
-    const ip = parseInner(packet);
-    if (ip === 'malformed') return drop('txMalformed');
-    if (ip === 'ipv6') return drop('txNoRoute');
+    const ip = parseInner(packet, prefix);
+    if (!ip) return drop('txMalformed');
     const owner = ownerOf(ip.destination);
     if (owner === undefined || owner === 0) return drop('txNoRoute');
     if (ownerOf(ip.source) !== 0) return drop('txSource');
@@ -173,8 +175,8 @@ export async function openMemoryDatapath(
   }
 
   function deliver(peer: Peer, type: number, body: Uint8Array) {
-    const ip = parseInner(body);
-    if (type !== 1 || typeof ip === 'string' || ip.length !== body.length) return drop('rxInner', peer);
+    const ip = parseInner(body, prefix);
+    if (type !== 1 || !ip || ip.length !== body.length) return drop('rxInner', peer);
     if (ownerOf(ip.source) !== peer.slot) return drop('rxSource', peer);
     if (ownerOf(ip.destination) !== 0) return drop('rxDestination', peer);
     peer.counters.receivedPackets++;
@@ -212,19 +214,26 @@ export async function openMemoryDatapath(
 }
 
 interface Inner {
-  readonly source: number;
-  readonly destination: number;
+  /** Nobody's when absent. */
+  readonly source: number | undefined;
+  readonly destination: number | undefined;
   readonly length: number;
 }
 
-/** RFC 791 §3.1: what native/src/ip.h reads of a packet. */
-function parseInner(packet: Uint8Array): Inner | 'ipv6' | 'malformed' {
+/** RFC 791 §3.1, RFC 8200 §3: what native/src/ip.h reads of a packet. Undefined when it is malformed. */
+function parseInner(packet: Uint8Array, prefix: Uint8Array | undefined): Inner | undefined {
+  if (packet.length < 20) return undefined;
   const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
-  const version = packet.length === 0 ? 0 : view.getUint8(0) >> 4;
-  if (version === 6 && packet.length >= 40) return 'ipv6';
-  if (version !== 4 || packet.length < 20) return 'malformed';
+  const version = view.getUint8(0) >> 4;
+  if (version === 6 && packet.length >= 40) {
+    const length = 40 + view.getUint16(4);
+    if (length > packet.length || length > 65_535) return undefined;
+    const ownerAt = (at: number): number | undefined =>
+      prefix?.every((byte, n) => packet[at + n] === byte) ? view.getUint32(at + 12) : undefined;
+    return { source: ownerAt(8), destination: ownerAt(24), length };
+  }
   const headerLength = (view.getUint8(0) & 15) * 4;
   const length = view.getUint16(2);
-  if (headerLength < 20 || headerLength > length || length > packet.length) return 'malformed';
+  if (version !== 4 || headerLength < 20 || headerLength > length || length > packet.length) return undefined;
   return { source: view.getUint32(12), destination: view.getUint32(16), length };
 }
