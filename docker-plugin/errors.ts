@@ -7,7 +7,10 @@ export type DockerErrorCode =
   | 'unknown-pool'
   | 'unknown-network'
   | 'unknown-endpoint'
-  | 'address-in-use';
+  | 'address-in-use'
+  /** Of whoever stands in for weftd: it is silent, or has refused what was led to it. */
+  | 'no-answer'
+  | 'refused';
 
 /** The message is shown by Docker as it is: it says what to do. */
 export class DockerError extends Error {

@@ -1,14 +1,23 @@
 import type { JsonObject } from '../src/core/json.ts';
-import type { DockerDoor } from './door.ts';
 import { mapOf } from './fields.ts';
-import { GLOBAL_SPACE, LOCAL_SPACE } from './ipam.ts';
+import { GLOBAL_SPACE, type Ipam, LOCAL_SPACE } from './ipam.ts';
+import type { NetworkDriver } from './network-driver.ts';
+
+/** What the methods that need the mesh call: the door, or what leads to it. */
+export interface Answering {
+  readonly ipam: Pick<Ipam, 'requestPool' | 'releasePool' | 'requestAddress' | 'releaseAddress'>;
+  readonly driver: Pick<
+    NetworkDriver,
+    'createNetwork' | 'deleteNetwork' | 'createEndpoint' | 'deleteEndpoint' | 'join' | 'leave'
+  >;
+}
 
 /** One method of the plugin protocol. */
 export type Method =
   /** Answered in every phase of the daemon. */
   | { readonly kind: 'fixed'; readonly run: (body: JsonObject) => object }
   /** Waits for the mesh, and needs a body. */
-  | { readonly kind: 'mesh'; readonly run: (door: DockerDoor, body: JsonObject) => Promise<object> };
+  | { readonly kind: 'mesh'; readonly run: (door: Answering, body: JsonObject) => Promise<object> };
 
 /** `local`: each engine has its own list of networks; `global`: a swarm has one, which takes a managed plugin. */
 export type Scope = 'local' | 'global';
@@ -19,7 +28,7 @@ export type Scope = 'local' | 'global';
  */
 export function createMethods(scope: Scope): ReadonlyMap<string, Method> {
   const fixed = (run: (body: JsonObject) => object): Method => ({ kind: 'fixed', run });
-  const mesh = (run: (door: DockerDoor, body: JsonObject) => Promise<object>): Method => {
+  const mesh = (run: (door: Answering, body: JsonObject) => Promise<object>): Method => {
     return { kind: 'mesh', run };
   };
   const nothing = fixed(() => ({}));

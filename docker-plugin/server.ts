@@ -2,23 +2,24 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { JsonError, type JsonObject, parseObject } from '../src/core/json.ts';
 import type { Clock } from '../src/ports/clock.ts';
 import type { Log } from '../src/ports/log.ts';
-import type { DockerDoor } from './door.ts';
 import { DockerError } from './errors.ts';
-import { createMethods, type Method, type Scope } from './methods.ts';
+import { type Answering, createMethods, type Method, type Scope } from './methods.ts';
 
 /** The plugin protocol on HTTP. Whoever starts it binds `server` to the socket. */
 export interface PluginServer {
   readonly server: Server;
-  /** Takes no more calls, lets running ones end for CLOSE_TIMEOUT, then cuts them off. A socket that was bound by path goes. */
-  close(): Promise<void>;
+  /** Takes no more calls, lets running ones end for `patience` ms, then cuts them off. A socket that was bound by path goes. */
+  close(patience?: number): Promise<void>;
 }
 
 export interface PluginServerParts {
   /** The door of the mesh that is up; waits for one that is starting, in bounds. Rejects with what stands in the way. */
-  readonly door: () => Promise<DockerDoor>;
+  readonly door: () => Promise<Answering>;
   /** One line for any other error, with what to do; never more than a user of Docker may see. */
   readonly explain: (error: unknown) => string;
   readonly scope: Scope;
+  /** Methods that are none of Docker's. */
+  readonly extra?: readonly (readonly [string, Method])[];
   readonly clock: Clock;
   readonly log: Log;
 }
@@ -31,7 +32,7 @@ const TYPE = 'application/vnd.docker.plugins.v1.2+json';
 
 export function createPluginServer(parts: PluginServerParts): PluginServer {
   const { door, explain, clock, log } = parts;
-  const methods = createMethods(parts.scope);
+  const methods = new Map([...createMethods(parts.scope), ...(parts.extra ?? [])]);
   const server = createServer(
     {
       maxHeaderSize: MAX_HEADER_BYTES,
@@ -80,11 +81,11 @@ export function createPluginServer(parts: PluginServerParts): PluginServer {
     return method.run(await door(), parsed);
   }
 
-  async function close(): Promise<void> {
+  async function close(patience = CLOSE_TIMEOUT): Promise<void> {
     if (!server.listening) return;
     const closed = new Promise<void>((resolve) => server.close(() => resolve()));
     server.closeIdleConnections();
-    const deadline = clock.setTimer(CLOSE_TIMEOUT, () => server.closeAllConnections());
+    const deadline = clock.setTimer(patience, () => server.closeAllConnections());
     await closed;
     deadline.cancel();
   }

@@ -12,7 +12,7 @@ const out = join(root, 'dist');
 const { outputFiles } = await build({
   write: false,
   absWorkingDir: root,
-  entryPoints: ['src/cli/main.ts', 'src/daemon/main.ts'],
+  entryPoints: ['src/cli/main.ts', 'src/daemon/main.ts', 'src/daemon/stand-in/main.ts'],
   outdir: out,
   outbase: 'src',
   // Two folders below package.json and native/, like the source: relative paths mean the same.

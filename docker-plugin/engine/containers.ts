@@ -171,9 +171,13 @@ function labelled({ endpoint, labels }: Published): [string, ReadonlyMap<string,
   return [endpoint, labels];
 }
 
-/** An engine that starts before the daemon gives up after 15 s, and never tries again: the container is to run, and could now. */
+/** Docker did not find the driver, or was told by the daemon, or by whoever stands in for it, that there is no answer yet. */
+const NO_ANSWER =
+  /plugin "weft" not found|plugins(\/|%2F)weft\.sock|no answer from weftd|weft: .*still starting/i;
+
+/** An engine that starts before the daemon gives up on it, and never tries again: the container is to run, and could now. */
 function missedUs({ restarts, error }: DockerContainerDetail): boolean {
-  return restarts && /plugin "weft" not found|plugins(\/|%2F)weft\.sock/i.test(error);
+  return restarts && NO_ANSWER.test(error);
 }
 
 /** The name first: an address is called by it. Docker puts the short id among the aliases; not in every release. */

@@ -8,6 +8,8 @@ import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Config } from './options.ts';
 import type { Runner } from './runner.ts';
+import { dismissStandIn } from './stand-in/dismiss.ts';
+import { keepStandIn, type StandInKeeper } from './stand-in/keeper.ts';
 import { inheritedSocket } from './systemd.ts';
 
 /** The socket by which Docker finds its network driver; up before the mesh is, and as long as the daemon runs. */
@@ -21,16 +23,20 @@ export interface DockerService {
 
 /** Docker waits as long as we do, and its callers with it. */
 const START_PATIENCE = 10_000;
+const scope = 'local';
 
 export function createDockerService(parts: {
   readonly config: Config;
   readonly runner: Runner;
   readonly clock: Clock;
   readonly log: Log;
+  /** What keeps a stand-in beside this daemon. */
+  readonly keep?: typeof keepStandIn;
 }): DockerService {
-  const { config, runner, clock, log } = parts;
-  const plugin = createPluginServer({ door, explain, scope: 'local', clock, log });
+  const { config, runner, clock, log, keep = keepStandIn } = parts;
+  const plugin = createPluginServer({ door, explain, scope, clock, log });
   let problem: string | undefined;
+  let standIn: StandInKeeper | undefined;
 
   /** A mesh that is starting is waited for; none that is not there. */
   async function door(): Promise<DockerDoor> {
@@ -62,20 +68,29 @@ export function createDockerService(parts: {
     return `weft: ${detail}${waiting}: ${remedy}`;
   }
 
-  async function bind(): Promise<void> {
+  /** Whether systemd holds the socket. */
+  async function bind(): Promise<boolean> {
     const given = inheritedSocket('docker');
-    if (given === undefined) return listenOnSocket(plugin.server, config.dockerSocket);
+    if (given === undefined) {
+      await dismissStandIn(config.dockerSocket, clock);
+      await listenOnSocket(plugin.server, config.dockerSocket);
+      return false;
+    }
     await new Promise<void>((resolve, reject) => {
       plugin.server.once('error', reject);
       plugin.server.listen({ fd: given }, resolve);
     });
+    return true;
   }
 
   return {
     async listen() {
       if (config.docker === 'off' || (config.docker === 'auto' && !hasDocker())) return;
       try {
-        await bind();
+        const lent = await bind();
+        const place = { socket: config.dockerSocket, lent, scope } as const;
+        standIn = keep({ server: plugin.server, place, clock, log });
+        standIn.start();
         log.info('docker finds weft here', { socket: config.dockerSocket });
       } catch (error) {
         if (config.docker === 'on') throw error;
@@ -84,7 +99,11 @@ export function createDockerService(parts: {
       }
     },
     problem: () => problem,
-    close: plugin.close,
+    async close() {
+      // First, so that it does not take the calls that this daemon takes no more.
+      await standIn?.stop();
+      await plugin.close();
+    },
   };
 }
 

@@ -103,6 +103,8 @@ async function serve(open: OpenDaemon, config: Config, notes: readonly string[])
   process.chdir('/');
   const clock = createSystemClock();
   const log = createLogger({ clock, level: config.logLevel, write: (line) => process.stderr.write(line) });
+  // The log may be on the disk that is full: a line that cannot be written is no reason to end.
+  process.stderr.on('error', () => {});
   const undo: (() => Promise<void> | void)[] = [];
   const end = endOf(log);
   endOnSurprise(log);

@@ -42,10 +42,36 @@ story(
     await host.ask('rm', '-f', 'c1');
     await host.engine.stop();
     await host.kill();
-    // Docker looks for the driver of its networks for 15 s, in silence.
-    await host.engine.start({ patience: 30_000 });
+    await host.engine.start();
     assert.ok((await listingTime(host)) < 1_000);
     await host.ask('run', '--rm', 'busybox', 'true');
+  },
+);
+
+story(
+  'a Docker that starts while weftd hangs runs all other containers, and those of weft when it goes on',
+  { hosts: 1, patience: 240_000 },
+  async (lab) => {
+    await meshed(lab);
+    const host = lab.host(1);
+    await sleeper(host, 'weft', 'always', '--restart', 'always');
+    await host.engine.stop();
+    const pid = await until('weftd', () => host.daemon());
+    host.signal(pid, 'SIGSTOP');
+    await host.engine.start({ patience: 60_000 });
+    await until('docker ps within a second', async () => (await listingTime(host)) < 1_000);
+    await host.ask('run', '--rm', 'busybox', 'true');
+    const refused = await host.docker(['run', '--rm', '--network', 'weft', 'busybox', 'true'], {
+      check: false,
+    });
+    assert.match(refused.stderr, /no answer from weftd, which hangs/);
+
+    host.signal(pid, 'SIGCONT');
+    await until('the container', async () => (await running(host)).includes('always'), 60_000);
+    await sleeper(host, 'weft', 'new');
+    assert.ok(await pings(host, 'new', await addressIn(host, 'weft', 'always')));
+    await host.ask('rm', '-f', 'new', 'always');
+    await hasNoTraces(host, 90_000);
   },
 );
 

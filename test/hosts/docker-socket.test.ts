@@ -2,13 +2,14 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import { callPlugin } from '../contract/support/docker-replay.ts';
+import { hasEnded } from '../lab/host.ts';
 import { until } from '../lab/wait.ts';
 import { needsRoot } from './namespaces.ts';
 
@@ -47,9 +48,18 @@ describe('the socket for Docker', { skip: needsRoot }, () => {
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       said += text;
     });
+    const pid = child.pid ?? 0;
     return {
       said: () => said,
+      pid,
+      /** Process id of who answers Docker when the daemon does not. */
+      standIn: () =>
+        until('a stand-in', () => {
+          const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ');
+          return children.filter(Boolean).map(Number).find(isStandIn);
+        }),
       listening: () => until(`weftd to listen: ${said}`, () => said.includes('weftd listens'), 20_000),
+      signal: (name: NodeJS.Signals) => void child.kill(name),
       async end(signal: NodeJS.Signals) {
         const ended = once(child, 'exit');
         child.kill(signal);
@@ -59,6 +69,15 @@ describe('the socket for Docker', { skip: needsRoot }, () => {
         child.exitCode !== null ? child.exitCode : ((await once(child, 'exit'))[0] as number),
     };
   }
+
+  function isStandIn(pid: number): boolean {
+    return existsSync(`/proc/${pid}`) && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('stand-in');
+  }
+
+  const refusal = async () => {
+    const { body } = await callPlugin(socket, 'IpamDriver.RequestPool', JSON.stringify(POOL));
+    return String(body.Err);
+  };
 
   async function isActive(): Promise<boolean> {
     const { body } = await callPlugin(socket, 'Plugin.Activate', '');
@@ -81,9 +100,71 @@ describe('the socket for Docker', { skip: needsRoot }, () => {
     );
   });
 
-  test('one that a killed daemon left behind is replaced', async () => {
+  test('while the daemon hangs Docker is answered all the same, and by the daemon once it goes on', async () => {
+    const daemon = start('a', 'on');
+    await daemon.listening();
+    await daemon.standIn();
+    daemon.signal('SIGSTOP');
+    assert.ok(await isActive());
+    assert.match(await refusal(), /no answer from weftd, which hangs/);
+    daemon.signal('SIGCONT');
+    await until('the daemon', async () => /in no mesh/.test(await refusal()), 20_000);
+    // The stand-in has done its work: there is another one for the next time.
+    const next = await daemon.standIn();
+    daemon.signal('SIGSTOP');
+    assert.ok(await isActive());
+    daemon.signal('SIGCONT');
+    await daemon.end('SIGTERM');
+    await until('no stand-in to be left', () => hasEnded(next));
+    assert.equal(existsSync(socket), false);
+  });
+
+  test('after the daemon was killed Docker is answered, until the next one is there', async () => {
     const first = start('a', 'on');
     await first.listening();
+    const standIn = await first.standIn();
+    await first.end('SIGKILL');
+    assert.ok(await isActive());
+    const second = start('a', 'on');
+    await second.listening();
+    assert.match(await refusal(), /in no mesh/);
+    await until('the one before to end', () => hasEnded(standIn));
+    await second.end('SIGTERM');
+  });
+
+  test('a stand-in that dies or hangs is replaced', async () => {
+    const daemon = start('a', 'on');
+    await daemon.listening();
+    let last = await daemon.standIn();
+    for (const signal of ['SIGKILL', 'SIGSTOP'] as const) {
+      process.kill(last, signal);
+      await until('its end', () => hasEnded(last), 60_000);
+      last = await daemon.standIn();
+    }
+    daemon.signal('SIGSTOP');
+    assert.ok(await isActive());
+    daemon.signal('SIGCONT');
+    await daemon.end('SIGTERM');
+  });
+
+  test('cleaning up after a killed daemon ends its stand-in and takes the socket away', async () => {
+    const daemon = start('a', 'on');
+    await daemon.listening();
+    const standIn = await daemon.standIn();
+    await daemon.end('SIGKILL');
+    const options = { stdio: 'ignore' } as const;
+    await once(spawn(process.execPath, [...flags('a', 'on'), '--clean'], options), 'exit');
+    await until('its end', () => hasEnded(standIn));
+    assert.equal(existsSync(socket), false);
+  });
+
+  test('one that nobody stands behind any more is replaced', async () => {
+    const first = start('a', 'on');
+    await first.listening();
+    const standIn = await first.standIn();
+    // Both of them: first the one that would be replaced otherwise.
+    first.signal('SIGSTOP');
+    process.kill(standIn, 'SIGKILL');
     await first.end('SIGKILL');
     assert.ok(existsSync(socket));
     const second = start('a', 'on');

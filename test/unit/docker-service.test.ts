@@ -35,9 +35,12 @@ beforeEach(async () => {
   assert.equal(read.kind, 'run');
   const { config } = read as Extract<typeof read, { kind: 'run' }>;
   const runner = { phases, network } as unknown as Runner;
-  service = createDockerService({ config, runner, clock: world.clock, log: silentLog });
+  service = createDockerService({ config, runner, clock: world.clock, log: silentLog, keep });
   await service.listen();
 });
+
+/** Under a clock that stands still a stand-in would hear no sign of life and take the calls. */
+const keep = () => ({ start: () => {}, stop: async () => {} });
 
 afterEach(async () => {
   await service.close();
