@@ -16,17 +16,93 @@ export interface GuardedLink {
   readonly address: number;
 }
 
-/** Makes the tables as they shall be, in one step: at no moment is there less of them than before. */
-export async function raiseFirewall(
-  host: Namespace,
-  mesh: { readonly device: string; readonly range: Cidr },
-  endpoints: readonly GuardedLink[],
-): Promise<void> {
+export interface GuardedMesh {
+  readonly device: string;
+  readonly range: Cidr;
+}
+
+/** One call at a time. */
+export interface Firewall {
+  /** Makes the tables anew, whatever has become of them, in one step: at no moment is there less of them than before. */
+  raise(mesh: GuardedMesh, endpoints: readonly GuardedLink[]): Promise<void>;
+  /** Lets these endpoints through, and no other. */
+  admit(endpoints: readonly GuardedLink[]): Promise<void>;
+  /** One endpoint less. Fine when it is none. */
+  dismiss(link: string): Promise<void>;
+  remove(): Promise<void>;
+}
+
+/**
+ * Remembers what it put into the tables: a container that starts then costs one more element. Making the tables anew, or taking anything out of
+ * them, has the kernel wait until no packet is under way by the rules as they were, which takes five times as long.
+ */
+export function createFirewall(host: Namespace): Firewall {
+  let mesh: GuardedMesh | undefined;
+  let known: ReadonlySet<string> = new Set();
+
+  async function raise(plan: GuardedMesh, endpoints: readonly GuardedLink[]): Promise<void> {
+    const wanted = new Set(endpoints.map(elementOf));
+    await host.run(['nft', '-f', '-'], tablesOf(plan, wanted));
+    mesh = plan;
+    known = wanted;
+  }
+
+  async function change(wanted: ReadonlySet<string>): Promise<void> {
+    if (mesh === undefined) return;
+    const lines = ['inet', 'arp'].flatMap((family) => [
+      ...elementLines(
+        'add',
+        family,
+        [...wanted].filter((element) => !known.has(element)),
+      ),
+      ...elementLines(
+        'delete',
+        family,
+        [...known].filter((element) => !wanted.has(element)),
+      ),
+    ]);
+    if (lines.length === 0) return;
+    try {
+      await host.run(['nft', '-f', '-'], `${lines.join('\n')}\n`);
+    } catch (error) {
+      // Somebody has taken away the tables, or elements of them.
+      if (!(error instanceof HostError) || !/No such file or directory/.test(error.message)) throw error;
+      await host.run(['nft', '-f', '-'], tablesOf(mesh, wanted));
+    }
+    known = wanted;
+  }
+
+  return {
+    raise,
+    admit: (endpoints) => change(new Set(endpoints.map(elementOf))),
+    dismiss: (link) => change(new Set([...known].filter((element) => !element.startsWith(`${link} `)))),
+    async remove() {
+      mesh = undefined;
+      known = new Set();
+      await removeTables(host);
+    },
+  };
+}
+
+function elementOf({ link, address }: GuardedLink): string {
+  return `${link} . ${formatIpv4(address)}`;
+}
+
+function elementLines(
+  verb: 'add' | 'delete',
+  family: string,
+  elements: readonly string[],
+): readonly string[] {
+  if (elements.length === 0) return [];
+  return [`${verb} element ${family} weft endpoints { ${elements.join(', ')} }`];
+}
+
+function tablesOf(mesh: GuardedMesh, endpoints: ReadonlySet<string>): string {
   const range = formatCidr(mesh.range.start, mesh.range.prefix);
-  const elements = endpoints.map(({ link, address }) => `${link} . ${formatIpv4(address)}`).join(', ');
+  const elements = [...endpoints].join(', ');
   const own = `set endpoints { type ifname . ipv4_addr; ${elements === '' ? '' : `elements = { ${elements} };`} }`;
   // Adding what is there already changes nothing, so that there is something to delete in any case.
-  const text = `
+  return `
 add table inet weft
 add table arp weft
 delete table inet weft
@@ -64,10 +140,9 @@ table arp weft {
   }
 }
 `;
-  await host.run(['nft', '-f', '-'], text);
 }
 
-export async function removeFirewall(host: Namespace): Promise<void> {
+async function removeTables(host: Namespace): Promise<void> {
   for (const family of ['inet', 'arp']) {
     try {
       await host.run(['nft', 'delete', 'table', family, 'weft']);

@@ -1,4 +1,4 @@
-import { type Cidr, formatIpv4 } from '../core/address.ts';
+import { formatIpv4 } from '../core/address.ts';
 import {
   HostError,
   type OfferPlan,
@@ -8,7 +8,7 @@ import {
 } from '../ports/host.ts';
 import { INHERITED } from './command.ts';
 import { hasIpv6, sysctlsFor } from './device.ts';
-import { type GuardedLink, raiseFirewall } from './firewall.ts';
+import type { Firewall, GuardedLink } from './firewall.ts';
 import { batch, type LinkState, type RouteState, readLinks, readRoutes } from './iproute.ts';
 import { readAddress } from './ipv4.ts';
 import {
@@ -86,7 +86,7 @@ export async function plugInto(
   plan: PlugPlan,
   source: string | undefined,
   path: string | undefined,
-  mesh: { readonly device: string; readonly range: Cidr },
+  firewall: Firewall,
 ): Promise<PlugResult> {
   const host = hostNamespace(path, sandbox.descriptor);
   const inside = openedNamespace(sandbox.descriptor);
@@ -98,10 +98,7 @@ export async function plugInto(
     await Promise.all([
       host.setSysctls(sysctlsFor(hostLink, HOST_END, plan.mtu)),
       inside.setSysctls(sysctlsFor(situation.interface, SANDBOX_END, plan.mtu)),
-      raiseFirewall(host, mesh, [
-        ...situation.others,
-        { link: hostLink, address: readAddress(plan.address).address },
-      ]),
+      firewall.admit([...situation.others, { link: hostLink, address: readAddress(plan.address).address }]),
     ]);
     await configure(host, inside, plan, situation, source);
   } catch (error) {

@@ -14,7 +14,7 @@ import {
 import type { Log } from '../ports/log.ts';
 import { checkMachine, checkMesh, checkOverlap, isOurDevice, prepareDevice } from './device.ts';
 import { fastPathSources, raiseFastPath, readFastPath, readSent, removeFastPath } from './fast-path.ts';
-import { raiseFirewall, removeFirewall } from './firewall.ts';
+import { createFirewall } from './firewall.ts';
 import { createFirewallGuard, type FirewallGuard } from './firewall-guard.ts';
 import { isolationOf, raiseIsolation } from './firewall-networks.ts';
 import { createAdmission } from './firewall-vxlan.ts';
@@ -59,6 +59,7 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
   let mesh: { readonly device: string; readonly range: Cidr } | undefined;
   let exposed: readonly Cidr[] = [];
   const admission = createAdmission(host);
+  const firewall = createFirewall(host);
   let fast: FastPathPlan | null = null;
   /** Subnets to keep apart that the kernel does not know yet. */
   let unapplied: readonly Cidr[] | undefined;
@@ -77,7 +78,7 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
       await removeLink(host, link.name);
     }
     // Before anything can come by the device.
-    await raiseFirewall(host, { device: plan.device, range }, guardedLinks(links));
+    await firewall.raise({ device: plan.device, range }, guardedLinks(links));
     await prepareDevice(host, plan, ledger, deviceOwner);
     mesh = { device: plan.device, range };
     await batch(host, rangeRoutes(plan.device, range, exposed, routes));
@@ -94,11 +95,12 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
 
   async function plug(plan: PlugPlan) {
     checkPlug(plan);
+    prepared();
     await isolate();
     const sandbox = await openSandbox(plan.sandbox, netns);
     try {
       const source = sourceFor(readAddress(plan.address).address, exposed);
-      return await plugInto(sandbox, plan, source, netns, prepared());
+      return await plugInto(sandbox, plan, source, netns, firewall);
     } finally {
       await sandbox.close();
     }
@@ -122,7 +124,7 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
     if (has('inet weft') && has('arp weft') && (apart.length === 0 || has('inet weft-networks'))) return;
     log.warn('somebody has removed rules of the firewall: putting them back');
     await raiseIsolation(host, apart);
-    await raiseFirewall(host, mesh, guardedLinks(await readLinks(host)));
+    await firewall.raise(mesh, guardedLinks(await readLinks(host)));
   }
 
   function lookSoon(): void {
@@ -189,7 +191,7 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
     }
     if (await removeFastPath(host, admission)) found = true;
     await removeRoutes(host, await readRoutes(host));
-    await removeFirewall(host);
+    await firewall.remove();
     await removeForwarding(host);
     await raiseIsolation(host, []);
     unapplied = undefined;
@@ -214,15 +216,16 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
     offerLink: (plan: OfferPlan) =>
       exclusively(async () => {
         checkOffer(plan);
+        prepared();
         await isolate();
         const source = sourceFor(readAddress(plan.address).address, exposed);
-        return offerLink(host, plan, source, prepared());
+        return offerLink(host, plan, source, firewall);
       }),
     unplug: (endpoint: EndpointId) =>
       exclusively(async () => {
         checkEndpoint(endpoint);
-        await removeLink(host, hostLinkOf(endpoint));
-        if (mesh !== undefined) await raiseFirewall(host, mesh, guardedLinks(await readLinks(host)));
+        const link = hostLinkOf(endpoint);
+        await Promise.all([removeLink(host, link), firewall.dismiss(link)]);
       }),
     plugged: () =>
       exclusively(async () => {

@@ -1,3 +1,4 @@
+import { HostError } from '../ports/host.ts';
 import { RESOLVER } from '../ports/name-sockets.ts';
 import type { Namespace } from './namespace.ts';
 
@@ -20,10 +21,7 @@ const MOST_CONNECTIONS = 50;
 
 export async function raiseRedirect(inside: Namespace, port: number): Promise<void> {
   const resolver = RESOLVER.address;
-  // Adding what is there already changes nothing, so that there is something to delete in any case.
   const text = `
-add table ip weft-dns
-delete table ip weft-dns
 table ip weft-dns {
   set alive { type ipv4_addr; size 2; flags dynamic,timeout; timeout ${ALIVE_SECONDS}s; }
   chain beat {
@@ -42,12 +40,21 @@ table ip weft-dns {
   }
 }
 `;
-  await inside.run(['nft', '-f', '-'], text);
+  try {
+    await inside.run(['nft', '-f', '-'], `create table ip weft-dns${text}`);
+  } catch (error) {
+    if (!(error instanceof HostError) || !/File exists/.test(error.message)) throw error;
+    // Not so at first: whatever deletes has the kernel wait for packets under way, and Docker, which sets up a resolver meanwhile, for that.
+    await inside.run(['nft', '-f', '-'], `${GONE}${text}`);
+  }
 }
 
 export async function removeRedirect(inside: Namespace): Promise<void> {
-  await inside.run(['nft', '-f', '-'], 'add table ip weft-dns\ndelete table ip weft-dns\n');
+  await inside.run(['nft', '-f', '-'], GONE);
 }
+
+/** Adding what is there already changes nothing, so that there is something to delete in any case. */
+const GONE = 'add table ip weft-dns\ndelete table ip weft-dns\n';
 
 /** Ports on which somebody else listens on RESOLVER's address inside; undefined: nobody does. */
 export interface Elsewhere {

@@ -1,7 +1,7 @@
-import { type Cidr, formatIpv4 } from '../core/address.ts';
+import { formatIpv4 } from '../core/address.ts';
 import type { OfferedLink, OfferPlan } from '../ports/host.ts';
 import { sysctlsFor } from './device.ts';
-import { raiseFirewall } from './firewall.ts';
+import type { Firewall } from './firewall.ts';
 import { batch, readLinks, readRoutes } from './iproute.ts';
 import { readAddress } from './ipv4.ts';
 import {
@@ -27,7 +27,7 @@ export async function offerLink(
   host: Namespace,
   plan: OfferPlan,
   source: string | undefined,
-  mesh: { readonly device: string; readonly range: Cidr },
+  firewall: Firewall,
 ): Promise<OfferedLink> {
   const [links, routes] = await Promise.all([readLinks(host), readRoutes(host)]);
   const { address } = readAddress(plan.address);
@@ -40,18 +40,21 @@ export async function offerLink(
   const keep = old !== undefined && other !== undefined && !other.up && isOtherEnd(other, old, plan);
   if (old !== undefined && !keep) await removeLink(host, hostLink);
   if (other !== undefined && !keep) await removeLink(host, link);
-  try {
-    const others = guardedLinks(links.filter((there) => there !== old));
-    await Promise.all([
-      raiseFirewall(host, mesh, [...others, { link: hostLink, address }]),
-      batch(host, [
-        ...(keep ? [] : [pairLine(plan, hostLink, link, [])]),
-        // No link-local address, as HOST_END has it, which comes only when the link is up.
-        ['link', 'set', 'dev', hostLink, 'addrgenmode', 'none'],
-        ...hostEndLines(plan, hostLink, source),
-      ]),
+  async function makeLink(): Promise<void> {
+    await batch(host, [
+      ...(keep ? [] : [pairLine(plan, hostLink, link, [])]),
+      // No link-local address, as HOST_END has it, which comes only when the link is up.
+      ['link', 'set', 'dev', hostLink, 'addrgenmode', 'none'],
+      ...hostEndLines(plan, hostLink, source),
     ]);
     await host.setSysctls(sysctlsFor(hostLink, HOST_END, plan.mtu));
+  }
+  try {
+    const others = guardedLinks(links.filter((there) => there !== old));
+    const steps = [firewall.admit([...others, { link: hostLink, address }]), makeLink()];
+    // Neither goes on while what was made is taken back.
+    await Promise.allSettled(steps);
+    await Promise.all(steps);
   } catch (error) {
     if (!keep) await removeLink(host, hostLink).catch(() => undefined);
     throw error;

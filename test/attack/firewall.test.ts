@@ -178,4 +178,22 @@ describe('the firewall', { skip: needsRoot }, () => {
     await next.restore();
     assert.equal(await rules(), '');
   });
+
+  test('one more endpoint puts back what somebody flushed', async () => {
+    await ip(attacker, 'address add 10.32.0.77/32 dev eth0');
+    const spoof = () => arriving(neighbour, attacker, '-I', '10.32.0.77', '10.32.0.6');
+    await open();
+    assert.ok((await spoof()) > 0);
+    await plug('third', await net.add('third'), '10.32.0.7/12');
+    assert.equal(await spoof(), 0);
+    assert.equal(await arriving(neighbour, attacker, '10.32.0.6'), COUNT);
+  });
+
+  test('an endpoint whose link somebody deleted has nothing left of its old address', async () => {
+    await ip('host', `link del dev ${link}`);
+    await plug('attacker', attacker, '10.32.0.8/12');
+    await ip(attacker, 'address add 10.32.0.5/32 dev eth0');
+    assert.equal(await arriving(neighbour, attacker, '10.32.0.6'), COUNT);
+    await onlyWithout(() => arriving(neighbour, attacker, '-I', '10.32.0.5', '10.32.0.6'));
+  });
 });
