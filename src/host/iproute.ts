@@ -57,7 +57,27 @@ export async function readLinks(
 
 /** IPv4 routes of all tables but the kernel's own table of local addresses. */
 export async function readRoutes(namespace: Namespace): Promise<readonly RouteState[]> {
-  const rows = parse(await namespace.run(['ip', '-json', '-4', 'route', 'show', 'table', 'all']));
+  return toRoutes(parse(await namespace.run(['ip', '-json', '-4', 'route', 'show', 'table', 'all'])));
+}
+
+/** Both with one program: to start one takes longer than the kernel takes to answer. */
+export async function readLinksAndRoutes(
+  namespace: Namespace,
+): Promise<readonly [readonly LinkState[], readonly RouteState[]]> {
+  const questions = 'address show\nroute show table all\n';
+  const answers = await namespace.run(['ip', '-json', '-details', '-batch', '-'], questions);
+  const [links = '', routes = ''] = answers.split('\n');
+  // Nothing chooses a family for the second question only.
+  const isIpv4 = ({ dst, gateway }: Row) => ![dst, gateway].some((value) => text(value)?.includes(':'));
+  return [
+    parse(links)
+      .map(toLink)
+      .filter((link) => link !== undefined),
+    toRoutes(parse(routes).filter(isIpv4)),
+  ];
+}
+
+function toRoutes(rows: readonly Row[]): readonly RouteState[] {
   return rows
     .map(toRoute)
     .filter((route) => route !== undefined)

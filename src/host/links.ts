@@ -9,7 +9,7 @@ import {
 import { INHERITED } from './command.ts';
 import { hasIpv6, sysctlsFor } from './device.ts';
 import type { Firewall, GuardedLink } from './firewall.ts';
-import { batch, type LinkState, type RouteState, readLinks, readRoutes } from './iproute.ts';
+import { batch, type LinkState, type RouteState, readLinks, readLinksAndRoutes } from './iproute.ts';
 import { readAddress } from './ipv4.ts';
 import {
   addressIn,
@@ -115,11 +115,7 @@ export function macIn({ mac, address }: OfferPlan): string {
 }
 
 async function look(host: Namespace, inside: Namespace, plan: PlugPlan): Promise<Situation> {
-  const [links, routes, there] = await Promise.all([
-    readLinks(host),
-    readRoutes(host),
-    lookInside(inside, plan),
-  ]);
+  const [[links, routes], there] = await Promise.all([readLinksAndRoutes(host), lookInside(inside, plan)]);
   const hostLink = hostLinkOf(plan.endpoint);
   const { address } = readAddress(plan.address);
   const old = links.find((link) => link.name === hostLink);

@@ -20,7 +20,7 @@ import { isolationOf, raiseIsolation } from './firewall-networks.ts';
 import { createAdmission } from './firewall-vxlan.ts';
 import { admitForwarding, removeForwarding } from './forwarding.ts';
 import { readIdleLinks } from './holder.ts';
-import { batch, readLinks, readRoutes, readRules } from './iproute.ts';
+import { batch, readLinks, readLinksAndRoutes, readRoutes, readRules } from './iproute.ts';
 import { readAddress, readNetwork } from './ipv4.ts';
 import { createLedger } from './ledger.ts';
 import {
@@ -229,7 +229,7 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
       }),
     plugged: () =>
       exclusively(async () => {
-        const [links, routes] = await Promise.all([readLinks(host), readRoutes(host)]);
+        const [links, routes] = await readLinksAndRoutes(host);
         return pluggedOf(links, routes);
       }),
     admitForwarding: () =>

@@ -2,7 +2,7 @@ import { formatIpv4 } from '../core/address.ts';
 import type { OfferedLink, OfferPlan } from '../ports/host.ts';
 import { sysctlsFor } from './device.ts';
 import type { Firewall } from './firewall.ts';
-import { batch, readLinks, readRoutes } from './iproute.ts';
+import { batch, readLinksAndRoutes } from './iproute.ts';
 import { readAddress } from './ipv4.ts';
 import {
   checkFree,
@@ -29,7 +29,7 @@ export async function offerLink(
   source: string | undefined,
   firewall: Firewall,
 ): Promise<OfferedLink> {
-  const [links, routes] = await Promise.all([readLinks(host), readRoutes(host)]);
+  const [links, routes] = await readLinksAndRoutes(host);
   const { address } = readAddress(plan.address);
   const hostLink = hostLinkOf(plan.endpoint);
   const link = offeredLinkOf(plan.endpoint);
