@@ -3,10 +3,12 @@ import type { EndpointId } from '../src/core/ids.ts';
 import type { JsonObject } from '../src/core/json.ts';
 import type { Locks } from '../src/core/locks.ts';
 import type { NetworkInfo } from '../src/core/network.ts';
+import type { OfferPlan } from '../src/ports/host.ts';
 import { DockerError } from './errors.ts';
 import { addressOf, endpointOf, idOf, listOf, macOf, mapOf, textOf } from './fields.ts';
 import { GLOBAL_SPACE, LOCAL_SPACE, noIpv6 } from './ipam.ts';
 import type { Leases } from './leases.ts';
+import { createOffers } from './offers.ts';
 import type { DoorParts } from './parts.ts';
 import type { EndpointRecord, NetworkRecord, Records } from './records.ts';
 
@@ -39,6 +41,7 @@ const SMALLEST_MTU = 576;
 export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
   const { networks, records, leases, locks, host, log } = parts;
   const { pools, endpoints } = records;
+  const offers = createOffers(host);
 
   async function createNetwork(body: JsonObject): Promise<object> {
     const id = idOf(body, 'NetworkID');
@@ -108,7 +111,7 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
   }
 
   async function createEndpoint(body: JsonObject): Promise<object> {
-    const { id: docker, network } = knownNetwork(body);
+    const { id: docker, network, mtu } = knownNetwork(body);
     const id = endpointOf(body);
     const wish = mapOf(body, 'Interface');
     if (textOf(wish, 'AddressIPv6') !== '') throw noIpv6();
@@ -134,6 +137,8 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
         const fresh = { mac, sandbox: null, name: null };
         const { id: leased, prefix } = lease;
         const record: EndpointRecord = { id, docker, network, lease: leased, address, prefix, ...fresh };
+        // Join follows at once and finds the link made, or being made.
+        offers.make(offerOf(record, mtu));
         await endpoints.put(record);
       }
       return { Interface: mac === null ? { MacAddress: macFor(address) } : {} };
@@ -162,17 +167,23 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
           `weft does not know the endpoint ${id.slice(0, 12)}: start the container again`,
         );
       }
-      const offer = {
-        endpoint: id,
-        address: `${record.address}/${record.prefix}`,
-        mtu: Math.min(mtu ?? parts.mtu, parts.mtu),
-        mac: record.mac ?? macFor(record.address),
-      };
-      const [{ link }] = await Promise.all([host.offerLink(offer), endpoints.put({ ...record, sandbox })]);
+      const [{ link }] = await Promise.all([
+        offers.take(offerOf(record, mtu)),
+        endpoints.put({ ...record, sandbox }),
+      ]);
       log.info('docker container attached', { endpoint: id, address: record.address });
       // No gateway: Docker then gives the container its own bridge as way out, and publishes ports there.
       return { InterfaceName: { SrcName: link, DstPrefix: 'eth' } };
     });
+  }
+
+  function offerOf({ id, address, prefix, mac }: EndpointRecord, mtu: number | null): OfferPlan {
+    return {
+      endpoint: id,
+      address: `${address}/${prefix}`,
+      mtu: Math.min(mtu ?? parts.mtu, parts.mtu),
+      mac: mac ?? macFor(address),
+    };
   }
 
   /** Docker takes the interface out of the container by itself; the link goes with DeleteEndpoint. */
@@ -195,6 +206,7 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
   async function dropEndpoint(id: EndpointId): Promise<void> {
     const record = endpoints.get(id);
     if (record === undefined) return;
+    offers.forget(id);
     await host.unplug(id);
     await endpoints.remove(id);
     log.info('docker container detached', { endpoint: id, address: record.address });

@@ -192,6 +192,7 @@ describe('the firewall', { skip: needsRoot }, () => {
   test('an endpoint whose link somebody deleted has nothing left of its old address', async () => {
     await ip('host', `link del dev ${link}`);
     await plug('attacker', attacker, '10.32.0.8/12');
+    await net.run('host', 'sysctl', '-qw', `net.ipv4.conf.${link}.rp_filter=0`);
     await ip(attacker, 'address add 10.32.0.5/32 dev eth0');
     assert.equal(await arriving(neighbour, attacker, '10.32.0.6'), COUNT);
     await onlyWithout(() => arriving(neighbour, attacker, '-I', '10.32.0.5', '10.32.0.6'));

@@ -188,6 +188,20 @@ test('an endpoint that is deleted without a leave, or whose address alone comes 
   nothingLeft();
 });
 
+test('the link of a container is begun before Docker asks for it, and goes when Docker never does', async () => {
+  const net = await docker.createNetwork();
+  const [one, other] = [docker.id('e'), docker.id('e')];
+  for (const id of [one, other]) {
+    await docker.createEndpoint(net.NetworkID, id, await docker.requestAddress(net.PoolID));
+  }
+  const begun = world.machine.offers();
+  assert.equal(begun.length, 2);
+  const { InterfaceName } = await docker.join(net.NetworkID, one, '/run/netns/box');
+  assert.ok(begun.includes(InterfaceName.SrcName));
+  await docker.deleteEndpoint(net.NetworkID, other);
+  assert.deepEqual(world.machine.offers(), [InterfaceName.SrcName]);
+});
+
 test('a restart of weftd between any two calls goes unnoticed', async () => {
   docker = createDocker(() => door);
   const again = async () => {

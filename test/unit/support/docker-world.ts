@@ -1,5 +1,6 @@
 import { createDockerDoor, type DockerDoor } from '../../../docker-plugin/door.ts';
 import type { Addresses, Networks } from '../../../docker-plugin/parts.ts';
+import { createEndpoints } from '../../../src/attach/endpoints.ts';
 import { formatIpv4, parseCidr } from '../../../src/core/address.ts';
 import type { EndpointId, NetworkId, PeerId } from '../../../src/core/ids.ts';
 import type { JsonObject } from '../../../src/core/json.ts';
@@ -22,7 +23,7 @@ export interface DockerWorld {
   readonly networks: Map<string, NetworkInfo>;
   /** Lease → address. */
   readonly leases: Map<string, string>;
-  /** A life of the door; calls into the world go through `fault`. */
+  /** A life of the door; calls into the world go through `fault`. What the daemon does first is done: links that no record knows are gone. */
   live(fault?: Fault): Promise<DockerDoor>;
 }
 
@@ -98,8 +99,7 @@ export function createDockerWorld(): DockerWorld {
     async live(fault) {
       const guard = fault?.guard ?? ((call) => call());
       const store = { read: () => disk.read(), write: (bytes: Uint8Array) => guard(() => disk.write(bytes)) };
-      return createDockerDoor({
-        self: SELF,
+      const parts = {
         networks: guarded(meshNetworks, ['create', 'change', 'remove'], guard),
         space: guarded(space, ['allocate', 'release'], guard),
         host: guarded<Host>(createMemoryHost(machine), ['offerLink', 'plug', 'unplug', 'plugged'], guard),
@@ -108,7 +108,10 @@ export function createDockerWorld(): DockerWorld {
         clock,
         log: silentLog,
         mtu: MTU,
-      });
+      };
+      const door = createDockerDoor({ self: SELF, ...parts });
+      await createEndpoints({ ...parts, device: 'weft0', others: door.owns }).reconcile();
+      return door;
     },
   };
 }
