@@ -10,9 +10,13 @@ async function running(host: DockerHost): Promise<string[]> {
   return stdout.split('\n').filter(Boolean).sort();
 }
 
-/** Milliseconds until Docker has listed its containers. */
-async function listingTime(host: DockerHost): Promise<number> {
-  return (await host.docker(['ps'])).elapsed;
+/** `docker ps` within a second; a machine that is busy with something else may need another try. */
+function listsAtOnce(host: DockerHost, how: string): Promise<boolean> {
+  return until(`docker ps within a second: ${how}`, async () => {
+    const { elapsed } = await host.docker(['ps']);
+    if (elapsed >= 1_000) throw new Error(`${elapsed} ms`);
+    return true;
+  });
 }
 
 story(
@@ -23,7 +27,7 @@ story(
     const host = lab.host(1);
     await sleeper(host, 'weft', 'c1');
     const isInNobodysWay = async (how: string) => {
-      assert.ok((await listingTime(host)) < 1_000, how);
+      await listsAtOnce(host, how);
       await host.ask('run', '--rm', 'busybox', 'true');
       assert.ok((await running(host)).includes('c1'), how);
     };
@@ -43,7 +47,7 @@ story(
     await host.engine.stop();
     await host.kill();
     await host.engine.start();
-    assert.ok((await listingTime(host)) < 1_000);
+    await listsAtOnce(host, 'started without weftd');
     await host.ask('run', '--rm', 'busybox', 'true');
   },
 );
@@ -59,7 +63,7 @@ story(
     const pid = await until('weftd', () => host.daemon());
     host.signal(pid, 'SIGSTOP');
     await host.engine.start({ patience: 60_000 });
-    await until('docker ps within a second', async () => (await listingTime(host)) < 1_000);
+    await listsAtOnce(host, 'hung');
     await host.ask('run', '--rm', 'busybox', 'true');
     const refused = await host.docker(['run', '--rm', '--network', 'weft', 'busybox', 'true'], {
       check: false,

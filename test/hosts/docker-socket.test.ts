@@ -103,13 +103,14 @@ describe('the socket for Docker', { skip: needsRoot }, () => {
   test('while the daemon hangs Docker is answered all the same, and by the daemon once it goes on', async () => {
     const daemon = start('a', 'on');
     await daemon.listening();
-    await daemon.standIn();
+    const standIn = await daemon.standIn();
     daemon.signal('SIGSTOP');
     assert.ok(await isActive());
     assert.match(await refusal(), /no answer from weftd, which hangs/);
     daemon.signal('SIGCONT');
     await until('the daemon', async () => /in no mesh/.test(await refusal()), 20_000);
     // The stand-in has done its work: there is another one for the next time.
+    await until('its end', () => hasEnded(standIn), 20_000);
     const next = await daemon.standIn();
     daemon.signal('SIGSTOP');
     assert.ok(await isActive());
