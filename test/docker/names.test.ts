@@ -123,3 +123,29 @@ story(
     await knows(one, 'web', 'near', near, 1_000);
   },
 );
+
+story(
+  'a static name is told on both hosts, also to a container that came from the default bridge of Docker',
+  {},
+  async (lab) => {
+    await meshed(lab);
+    const [one, two] = [lab.host(1), lab.host(2)];
+    const near = await sleeper(one, 'weft', 'near');
+    await one.weft(['dns', 'add', 'db', '192.0.2.7']);
+    await two.ask('run', '-d', '--name', 'plain', 'busybox', 'sleep', '100000');
+    await two.ask('network', 'connect', 'weft', 'plain');
+    const plain = await addressIn(two, 'weft', 'plain');
+    for (const name of ['db', 'db.weft.local', 'DB.weft'])
+      await knows(two, 'plain', name, '192.0.2.7', 5_000);
+    await knows(one, 'near', 'db', '192.0.2.7', 1_000);
+    await knows(two, 'plain', 'near', near, 5_000);
+    await knows(one, 'near', 'plain', plain, 5_000);
+    assert.equal((await two.weft(['dns', 'lookup', 'db'])).stdout, '192.0.2.7\n');
+
+    await two.weft(['dns', 'remove', 'db']);
+    await knows(two, 'plain', 'db.weft.local', 'unknown', 5_000);
+    await knows(one, 'near', 'db.weft.local', 'unknown', 5_000);
+    const { status, stderr } = await one.weft(['dns', 'lookup', 'db'], { check: false });
+    assert.notEqual(status, 0, stderr);
+  },
+);

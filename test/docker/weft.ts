@@ -90,3 +90,44 @@ export async function hasNoTraces(host: DockerHost, timeout = 10_000): Promise<v
     timeout,
   );
 }
+
+/** What Docker and weft say of networks and endpoints of the driver on a host, where they differ; empty when they agree. */
+export async function disagreements(host: DockerHost): Promise<string[]> {
+  const { endpoints, networks } = await host.status();
+  const names = await networksOf(host);
+  const listed = await Promise.all(names.map((name) => endpointsIn(host, name)));
+  const here = endpoints.filter(({ kind }) => kind === 'docker').map(({ id }) => id);
+  return [
+    ...differing(
+      'network',
+      names,
+      networks.map(({ name, id }) => name ?? id),
+    ),
+    ...differing('endpoint', listed.flat(), here),
+  ];
+}
+
+export async function agrees(host: DockerHost, timeout = 90_000): Promise<void> {
+  await until(
+    `Docker and weft to agree on ${host.name}`,
+    async () => {
+      const found = await disagreements(host);
+      if (found.length > 0) throw new Error(found.join(', '));
+      return true;
+    },
+    timeout,
+    200,
+  );
+}
+
+async function endpointsIn(host: DockerHost, network: string): Promise<string[]> {
+  const format = '{{range .Containers}}{{.EndpointID}} {{end}}';
+  const { stdout } = await host.docker(['network', 'inspect', '--format', format, network], { say: null });
+  return stdout.split(/\s+/).filter(Boolean);
+}
+
+function differing(what: string, docker: readonly string[], weft: readonly string[]): string[] {
+  const only = (one: readonly string[], other: readonly string[], whose: string) =>
+    one.filter((id) => !other.includes(id)).map((id) => `${what} ${id.slice(0, 16)} is ${whose} only`);
+  return [...only(docker, weft, "Docker's"), ...only(weft, docker, "weft's")];
+}
