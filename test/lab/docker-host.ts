@@ -24,6 +24,9 @@ export interface DockerHost extends LabHost {
 }
 
 const ROOT_SCRIPT = join(import.meta.dirname, 'docker-root.sh');
+const CHECKOUT = join(import.meta.dirname, '..', '..');
+/** Root of a system whose Docker is used instead of this machine's: test/docker/newer.sh. */
+const TREE = process.env.WEFT_DOCKER_TREE;
 const DOCKER = '/usr/bin/docker';
 
 /** Makes `host` of the lab in `folder` one; its engine is not started yet. */
@@ -59,7 +62,7 @@ async function startRoot(host: LabHost, folder: string): Promise<number> {
   const apart = ['--mount', '--propagation', 'private', '--uts', '--pid', '--fork', '--mount-proc'];
   const root = background([
     ...['nsenter', `--net=/run/netns/${host.path}`, 'unshare', ...apart, '--kill-child'],
-    ...['bash', ROOT_SCRIPT, folder, host.name],
+    ...['bash', ROOT_SCRIPT, folder, host.name, CHECKOUT, ...(TREE === undefined ? [] : [TREE])],
   ]);
   await until(`${host.name} to have a root of its own`, () => {
     if (!root.running()) throw new Error(root.output());
