@@ -69,12 +69,31 @@ function canonicalObject(value: object, depth: number): unknown {
   if (prototype !== Object.prototype && prototype !== null) {
     throw new TypeError(`cannot encode a ${value.constructor?.name ?? 'strange object'}`);
   }
-  const entries = Object.entries(value)
-    .filter(([, item]) => item !== undefined)
-    .map(([key, item]) => [canonicalKey(key), canonical(item, depth + 1)] as const)
-    .sort(([a], [b]) => compareKeys(a, b));
+  const fields = new Map<string, unknown>();
+  for (const [name, key] of orderedKeys(value, depth)) {
+    const item = (value as Readonly<Record<string, unknown>>)[name];
+    if (item !== undefined) fields.set(key, canonical(item, depth + 1));
+  }
   // Integer-like keys would come first in an object whatever the order of insertion; a Map keeps it.
-  return new Map(entries);
+  return fields;
+}
+
+type Keys = readonly (readonly [name: string, key: string])[];
+
+/** At each depth the properties of the object that was encoded last, and their order: in a list of a thousand records all are alike. */
+const last: { readonly names: readonly string[]; readonly keys: Keys }[] = [];
+
+function orderedKeys(value: object, depth: number): Keys {
+  const names = Object.keys(value);
+  const before = last[depth];
+  if (before?.names.length === names.length && names.every((name, at) => name === before.names[at])) {
+    return before.keys;
+  }
+  const keys = names
+    .map((name) => [name, canonicalKey(name)] as const)
+    .sort(([, a], [, b]) => compareKeys(a, b));
+  last[depth] = { names, keys };
+  return keys;
 }
 
 function canonicalKey(key: string): string {

@@ -51,6 +51,27 @@ test('equal values give equal bytes, however they were built', () => {
   assert.deepEqual(encode('\ud800'), encode('\ufffd'));
 });
 
+test('an object in a list has the bytes that it has alone, whatever came before it', () => {
+  const objects = [
+    { b: 1, a: 2 },
+    { b: 1, a: undefined },
+    { a: 2, b: 1 },
+    { b: { d: 1, c: 2 }, a: { e: 1 } },
+    { b: 1, c: 2 },
+    { b: 1 },
+    {},
+    { b: 1, a: 2 },
+    { '\ud800': 1, a: 2 },
+    { '\udfff': 1, a: 2 },
+  ];
+  const head = encode(Array.from(objects, () => null)).subarray(0, 1);
+  assert.deepEqual(Buffer.from(encode(objects)), Buffer.concat([head, ...objects.map(encode)]));
+  assert.deepEqual(
+    encode(objects.map((item) => ({ item }))),
+    encode(structuredClone(objects.map((item) => ({ item })))),
+  );
+});
+
 test('decoded binary and encoded bytes own their memory', () => {
   const message = encode({ key: new Uint8Array(32) });
   assert.equal(message.byteLength, message.buffer.byteLength);
