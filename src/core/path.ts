@@ -41,6 +41,7 @@ export type Refusal =
   | 'not-trusted-there'
   | 'not-heard'
   | 'no-ipv4'
+  | 'shared-address'
   | 'no-device-here'
   | 'no-device-there'
   | 'other-vxlan';

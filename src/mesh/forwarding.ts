@@ -24,6 +24,8 @@ export interface Forwarding {
   slotOf(peer: PeerId): number | undefined;
   peerAt(slot: number): PeerId | undefined;
   endpointOf(peer: PeerId): UdpEndpoint | undefined;
+  /** Address from which it has proven to be the peer, with a packet or at the other end of a link; undefined while it has not. */
+  seenAt(peer: PeerId): string | undefined;
   /** All keys that are now valid with the peer. Nothing happens for who is no member. */
   setKeys(peer: PeerId, keys: readonly SessionKey[]): void;
   /** No packet comes back from where datagrams to the peer go: tries the next endpoint. */
@@ -146,6 +148,12 @@ export function createForwarding(parts: ForwardingParts): Forwarding {
     slotOf: (peer) => peers.get(peer)?.slot,
     peerAt: (slot) => slots.get(slot),
     endpointOf: (peer) => peers.get(peer)?.endpoint,
+    seenAt(peer) {
+      const known = peers.get(peer);
+      const link = links.neighbour(peer)?.address;
+      const packets = known?.proven === true ? known.endpoint : undefined;
+      return (packets ?? (link === undefined ? undefined : readEndpoint(link)))?.address;
+    },
     setKeys(peer, keys) {
       const known = peerOf(peer);
       if (known !== undefined) datapath.setKeys(known.slot, keys);

@@ -49,7 +49,7 @@ export interface PathsParts {
   readonly openProbes: OpenProbes;
   readonly membership: Pick<OpenMembership, 'mesh' | 'members' | 'isMember' | 'watch' | 'epochs' | 'genesis'>;
   readonly records: Pick<Records, 'put' | 'get' | 'watch'>;
-  readonly forwarding: Pick<Forwarding, 'endpointOf'>;
+  readonly forwarding: Pick<Forwarding, 'endpointOf' | 'seenAt'>;
   readonly liveness: Pick<Liveness, 'topology'>;
   readonly space: Pick<Space, 'ring' | 'watch'>;
   readonly trust: Trust;
@@ -179,7 +179,7 @@ export function createPaths(parts: PathsParts): Paths {
       const theirs = addressesOf(peer);
       const name = readPeerRecord(records.get(peer, KEY.peer))?.nickname ?? peer;
       const verdict = judge({ plain, here, there, theirs, ours, name });
-      return [{ peer, verdict, seen: forwarding.endpointOf(peer)?.address }];
+      return [{ peer, name, verdict, seen: forwarding.seenAt(peer) }];
     });
     for (const { peer, verdict } of withoutRivals(judged)) if (settle(peer, verdict)) changed = true;
     if (changed) applier.soon();

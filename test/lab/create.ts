@@ -11,6 +11,7 @@
  *
  * Containers are namespaces, too: `lab.sandbox('c1')` makes an empty one, for `weft attach`.
  * `lab.behindNat('laptop')` adds a host that only dials:   laptop 192.168.77.2 ── nat-laptop ── wire
+ * `lab.behindNat('desktop', laptop)` adds another one there:   desktop 192.168.78.2 ── nat-laptop
  * Needs root. Everything is gone when the lab is closed or its process ends, see teardown.ts.
  */
 import { mkdirSync } from 'node:fs';
@@ -43,8 +44,8 @@ export interface Lab {
   host(number: number): LabHost;
   /** A new, empty network namespace that stands for a container. */
   sandbox(name: string): Promise<Namespace>;
-  /** A host behind a router of its own that hides its address and lets nothing in that it did not ask for. */
-  behindNat(name: string): Promise<LabHost>;
+  /** A host behind a router that hides its address and lets nothing in that it did not ask for: its own, or that of `beside`. */
+  behindNat(name: string, beside?: LabHost): Promise<LabHost>;
   /** Leaves it all up when this process ends. */
   keep(): void;
   close(): void;
@@ -78,7 +79,17 @@ async function build(id: string, folder: string, options: LabOptions): Promise<L
     return createHost(namespace, { ...place, folder });
   };
   const hosts: LabHost[] = [];
-  let routers = 0;
+  /** By the hosts behind them. */
+  const routers = new Map<string, { readonly namespace: Namespace; hidden: number }>();
+  const newRouter = async (name: string) => {
+    const namespace = await make(`nat-${name}`);
+    const outside = 100 + routers.size;
+    const place = { address: `198.18.0.${outside}`, address6: `2001:db8:18::${outside}` };
+    await connect(namespace, wire, place, options);
+    await namespace.run(['sysctl', '-qw', 'net.ipv4.ip_forward=1'], { say: null });
+    await namespace.run(['nft', '-f', '-'], { input: MASQUERADE, say: null });
+    return { namespace, hidden: 0 };
+  };
   for (let number = 1; number <= (options.hosts ?? 3); number++) {
     const namespace = await make(`h${number}`);
     const place = { address: `198.18.0.${number}`, address6: `2001:db8:18::${number}` };
@@ -96,14 +107,13 @@ async function build(id: string, folder: string, options: LabOptions): Promise<L
       return found;
     },
     sandbox: make,
-    async behindNat(name) {
-      const router = await make(`nat-${name}`);
-      const outside = 100 + routers++;
-      const place = { address: `198.18.0.${outside}`, address6: `2001:db8:18::${outside}` };
-      await connect(router, wire, place, options);
+    async behindNat(name, beside) {
+      const router = routers.get(beside?.name ?? '') ?? (await newRouter(name));
+      routers.set(name, router);
       const namespace = await make(name);
-      await hide(namespace, router);
-      return newHost(namespace, { address: '192.168.77.2', address6: '' });
+      const subnet = `192.168.${77 + router.hidden++}`;
+      await hide(namespace, router.namespace, subnet);
+      return newHost(namespace, { address: `${subnet}.2`, address6: '' });
     },
     keep: () => keep(id),
     close: () => tearDown(id),
@@ -158,15 +168,14 @@ iifname "eth0" ct state != { established, related } drop
 }
 `;
 
-/** Puts a host behind a router that translates its address. */
-async function hide(host: Namespace, router: Namespace): Promise<void> {
+/** Puts a host behind a router that translates its address. `subnet`: the first three numbers of its addresses. */
+async function hide(host: Namespace, router: Namespace, subnet: string): Promise<void> {
   const run = (namespace: Namespace, words: string) => namespace.run(words.split(' '), { say: null });
-  await run(router, 'sysctl -qw net.ipv4.ip_forward=1');
-  await run(router, `ip link add inside type veth peer name eth0 netns ${host.path}`);
-  await run(router, 'ip address add 192.168.77.1/24 dev inside');
-  await run(router, 'ip link set inside up');
-  await router.run(['nft', '-f', '-'], { input: MASQUERADE, say: null });
-  await run(host, 'ip address add 192.168.77.2/24 dev eth0');
+  const link = `to-${host.name}`;
+  await run(router, `ip link add ${link} type veth peer name eth0 netns ${host.path}`);
+  await run(router, `ip address add ${subnet}.1/24 dev ${link}`);
+  await run(router, `ip link set ${link} up`);
+  await run(host, `ip address add ${subnet}.2/24 dev eth0`);
   await run(host, 'ip link set eth0 up');
-  await run(host, 'ip route add default via 192.168.77.1');
+  await run(host, `ip route add default via ${subnet}.1`);
 }

@@ -175,7 +175,9 @@ test('a link shows where a peer is better than what it announces itself', async 
   assert.deepEqual(a.forwarding.endpointOf(b.peer), undefined);
   await world.clock.advance(1);
   assert.deepEqual(a.forwarding.endpointOf(b.peer), endpoint('10.9.9.9'));
+  assert.equal(a.forwarding.seenAt(b.peer), undefined, 'what it says of itself proves nothing');
   a.linkUp(b.peer, '198.51.100.7:40000');
+  assert.equal(a.forwarding.seenAt(b.peer), '198.51.100.7');
   assert.deepEqual(
     a.forwarding.endpointOf(b.peer),
     endpoint('198.51.100.7'),
@@ -216,6 +218,7 @@ test('an endpoint that was proven by packets is not given up for an announced on
   await world.clock.runUntil(() => areConnected(a, b));
   a.linkUp(b.peer, '192.0.2.99:1');
   assert.deepEqual(a.forwarding.endpointOf(b.peer), endpoint('192.0.2.70'));
+  assert.equal(a.forwarding.seenAt(b.peer), '192.0.2.70');
   await b.stop();
   const moved = await world.start({ identity: b.identity, outer: '192.0.2.71' });
   a.neighbours.delete(b.peer);

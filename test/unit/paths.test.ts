@@ -97,6 +97,21 @@ test('probes that are lost one way take the path down on both ends, and it retur
   assert.deepEqual([one.open()?.mtu, two.open()?.mtu], [MTU, MTU]);
 });
 
+test('a path that breaks while nobody uses it falls within three seconds of the first packet, whenever that comes', async () => {
+  for (let idle = 500; idle < 10_000; idle += 1_500) {
+    const { one, clock, probes } = await up();
+    await clock.advance(60_000);
+    probes.pass(() => false);
+    await clock.advance(idle);
+    const began = clock.now();
+    while (one.open()?.mtu !== null && clock.now() - began < 10_000) {
+      one.sent += 10;
+      await clock.advance(100);
+    }
+    assert.ok(clock.now() - began < 3_000, `after ${clock.now() - began} ms, broken for ${idle} ms before`);
+  }
+});
+
 test('a peer whose daemon has ended keeps its path, for its kernel goes on', async () => {
   const world = await up();
   const { one, two, clock } = world;

@@ -31,6 +31,8 @@ export interface PathsHost {
   readonly plans: (FastPathPlan | null)[];
   /** What the kernel has to the other host now. */
   open(): FastPathPeer | undefined;
+  /** Packets that the kernel has sent by its device, probes among them. */
+  sent: number;
   /** Set: the kernel refuses. */
   refusal: string | undefined;
   /** Set: what the kernel is brought to next waits for this. */
@@ -118,8 +120,11 @@ function createPathsHost(parts: HostParts): PathsHost {
       await machine.setFastPath(plan);
     },
     fastPath: () => machine.fastPath(),
-    fastPathSent: async () => 0,
+    fastPathSent: async () => host.sent,
   };
+
+  const seen = (peer: PeerId) =>
+    peer === other ? { address: addressOf(other, members), port: 6783 } : undefined;
 
   function build(): Paths {
     const view = shared.view(self);
@@ -135,7 +140,13 @@ function createPathsHost(parts: HostParts): PathsHost {
       async openProbes(options) {
         const socket = await parts.probes.open(options);
         opened = socket;
-        return socket;
+        return {
+          ...socket,
+          send(to, bytes) {
+            host.sent += 1;
+            socket.send(to, bytes);
+          },
+        };
       },
       membership: {
         mesh: 'mesh' as never,
@@ -146,10 +157,7 @@ function createPathsHost(parts: HostParts): PathsHost {
         epochs: () => [{ number: 1, secret: new Uint8Array(32), rotation: null }],
       },
       records: view.records,
-      forwarding: {
-        endpointOf: (peer) =>
-          peer === other ? { address: addressOf(other, members), port: 6783 } : undefined,
-      },
+      forwarding: { endpointOf: seen, seenAt: (peer) => seen(peer)?.address },
       liveness: { topology: { hops: (peer: PeerId) => (unreached.has(peer) ? undefined : 1) } as never },
       space: {
         ring: () => [
@@ -167,6 +175,7 @@ function createPathsHost(parts: HostParts): PathsHost {
     peer: self,
     trust,
     plans,
+    sent: 0,
     refusal: undefined,
     held: undefined,
     paths: undefined as unknown as Paths,
