@@ -12,6 +12,7 @@
         "src/namespace_socket.cc",
         "src/namespace_socket_binding.cc",
         "src/receive_loop.cc",
+        "src/segment_limit_binding.cc",
         "src/send_loop.cc",
         "src/tables.cc",
         "src/tun_queue.cc",

@@ -6,6 +6,7 @@
 
 #include "datapath.h"
 #include "namespace_socket_binding.h"
+#include "segment_limit_binding.h"
 
 namespace tuntap {
 
@@ -316,6 +317,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   for (uint32_t i = 0; i < kDropReasons; ++i) reasons.Set(i, Napi::String::New(env, kDropNames[i]));
   exports.Set("dropReasons", reasons);
   exportNamespaceSocket(env, exports);
+  exportSegmentLimit(env, exports);
   return exports;
 }
 

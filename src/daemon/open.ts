@@ -1,3 +1,4 @@
+import { limitSegments } from '../host/segment-limit.ts';
 import { HostError } from '../ports/host.ts';
 import { createControl } from './control.ts';
 import { createDockerService } from './docker.ts';
@@ -18,6 +19,7 @@ export const openDaemon: OpenDaemon = async ({ config, clock, log }) => {
     reopen: () => openHeld(config.state, log),
     renew: (name) => renewHeld(config.state, name, log),
   });
+  const unlimit = limitSegments(config.port, log);
   const docker = createDockerService({ config, runner, clock, log });
   return {
     control: createControl({ config, clock, runner, docker }),
@@ -26,6 +28,7 @@ export const openDaemon: OpenDaemon = async ({ config, clock, log }) => {
     async stop() {
       await docker.close();
       await runner.stop();
+      unlimit();
     },
   };
 };

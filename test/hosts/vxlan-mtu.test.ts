@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import type { Lab } from '../lab/create.ts';
 import { BEHIND, hideBehindHop } from '../lab/hop.ts';
+import { converged, join, tokenIn } from '../lab/mesh.ts';
 import { ping, pour, reaches, serveEcho } from '../lab/traffic.ts';
 import { until } from '../lab/wait.ts';
-import { story } from './story.ts';
+import { place, story } from './story.ts';
 import { bothGo, goes, trusting, WIRE } from './vxlan.ts';
 
 const PORT = 7007;
@@ -33,12 +34,6 @@ async function carries(
   assert.equal((await ping(two.sandbox, one.address, size(mtu))).received, 3);
 }
 
-/** The hosts' own TCP, and so the control plane, needs the kernel's help past such a hop; containers must not. */
-async function behindHop(lab: Lab): Promise<void> {
-  await hideBehindHop(lab, lab.host(2), 1400);
-  for (const host of lab.hosts) await host.run(['sysctl', '-qw', 'net.ipv4.tcp_mtu_probing=2']);
-}
-
 for (const [wire, mtu] of [
   [1280, 1208],
   [1400, 1328],
@@ -66,7 +61,7 @@ story(
   "a narrow hop that says nothing: the kernel's path is measured and carries what status tells",
   { hosts: 2, family: 'ipv4' },
   async (lab) => {
-    await behindHop(lab);
+    await hideBehindHop(lab, lab.host(2), 1400);
     await carries(lab, 'vxlan', 1350);
   },
 );
@@ -75,7 +70,31 @@ story(
   'a narrow hop that says nothing: the encrypted path carries what status tells',
   { hosts: 2, family: 'ipv4' },
   async (lab) => {
-    await behindHop(lab);
+    await hideBehindHop(lab, lab.host(2), 1400);
     await carries(lab, 'encrypted', 1428);
+  },
+);
+
+story(
+  'a hop of 1280 bytes that says nothing: a host joins through it, with much to be told, and what it carries arrives',
+  { hosts: 2, family: 'ipv4' },
+  async (lab) => {
+    await hideBehindHop(lab, lab.host(2), 1280);
+    const [one, two] = [lab.host(1), lab.host(2)];
+    const token = tokenIn((await one.weft(['up', '--mtu', '1208'])).stdout);
+    // Names of twelve networks: more than one segment of any size that hosts use.
+    for (let number = 0; number < 12; number++) {
+      await one.weft(['network', 'create', `net-${number}-${'n'.repeat(48)}`], { say: null });
+    }
+    await join(two, token, ['--mtu', '1208']);
+    await converged(lab.hosts);
+    await until('the networks to be known', async () => {
+      return (await two.weft(['network', 'ls'], { say: null })).stdout.includes('net-11-');
+    });
+    const [here, there] = [await place(lab, one), await place(lab, two)];
+    await reaches(there.sandbox, here.address);
+    const server = await serveEcho(here.sandbox, PORT);
+    assert.equal(await pour(there.sandbox, here.address, PORT, 1_000_000), 1_000_000);
+    await server.stop();
   },
 );
