@@ -9,6 +9,8 @@ export interface MemoryProbes {
 }
 
 const DELAY = 1;
+/** Bytes that a datagram over IPv6 holds. */
+const LARGEST = 65_527;
 
 export function createMemoryProbes(clock: Clock): MemoryProbes {
   const sockets = new Map<string, ProbeSocketOptions>();
@@ -24,7 +26,7 @@ export function createMemoryProbes(clock: Clock): MemoryProbes {
       return {
         send(to, bytes) {
           const copy = bytes.slice();
-          if (!passes(address, to, bytes.length)) return;
+          if (bytes.length > LARGEST || !passes(address, to, bytes.length)) return;
           clock.setTimer(DELAY, () => sockets.get(to)?.onMessage(address, copy));
         },
         close: () => void sockets.delete(address),
