@@ -10,6 +10,7 @@ import {
   MAX_QUEUED_BYTES,
 } from '../../ports/transport.ts';
 import { createFrameDecoder, encodeFrame, FRAME_HEAD } from './frames.ts';
+import { updateRarely } from './window.ts';
 
 export interface LinkParts {
   readonly connection: Connection;
@@ -112,6 +113,7 @@ export function createStreamLink(parts: LinkParts): Link {
     else release(connection, clock);
   };
 
+  updateRarely(stream);
   stream.addEventListener('message', onMessage);
   stream.addEventListener('remoteCloseWrite', onRemoteClose);
   stream.addEventListener('close', onClose);
