@@ -29,7 +29,8 @@ export interface EndOptions {
   readonly alive: () => boolean;
 }
 
-export function createEnd({ wires, clock, lane, other, onEnd, alive, ...facts }: EndOptions): End {
+export function createEnd(options: EndOptions): End {
+  const { wires, clock, lane, other, onEnd, alive, remote, remoteAddress, door, direction } = options;
   let state: 'open' | 'closing' | 'ended' = 'open';
   let handlers: LinkHandlers | undefined;
   /** What has arrived before `receive` was called; undefined once delivery is direct. */
@@ -44,7 +45,10 @@ export function createEnd({ wires, clock, lane, other, onEnd, alive, ...facts }:
   }
 
   const end: End = {
-    ...facts,
+    remote,
+    remoteAddress,
+    door,
+    direction,
     get other() {
       return other();
     },

@@ -232,14 +232,7 @@ export function createMemoryNetwork(options: MemoryNetworkOptions): MemoryNetwor
     transport,
     block: wires.block,
     unblock: wires.unblock,
-    partition(...groups) {
-      for (const group of groups) {
-        for (const other of groups) {
-          if (other === group) continue;
-          for (const from of group) for (const to of other) wires.block(from, to);
-        }
-      }
-    },
+    partition: (...groups) => wires.split(groups),
     heal: wires.unblockAll,
     cut(a, b) {
       for (const host of hosts.values()) {

@@ -9,6 +9,8 @@ export interface Wires {
   lane(from: PeerId, to: PeerId): Lane;
   block(from: PeerId, to: PeerId): void;
   unblock(from: PeerId, to: PeerId): void;
+  /** Blocks both ways between any two that are not of one group. */
+  split(groups: readonly (readonly PeerId[])[]): void;
   unblockAll(): void;
 }
 
@@ -35,10 +37,19 @@ export interface WireOptions {
 }
 
 export function createWires({ clock, random, latency, loss }: WireOptions): Wires {
+  /** Named one by one; of halves of thousands there would be millions, so those are told by their groups. */
   const blockedWays = new Set<string>();
+  let splits: readonly Split[] = [];
   /** Lanes that hold something, by way, in the order in which they began to. */
   const waiting = new Map<string, Set<Lane>>();
   const way = (from: PeerId, to: PeerId) => `${from}>${to}`;
+  const parts = ({ groups }: Split, from: PeerId, to: PeerId) =>
+    groups.has(from) && groups.has(to) && groups.get(from) !== groups.get(to);
+
+  function isBlocked(from: PeerId, to: PeerId): boolean {
+    if (blockedWays.size > 0 && blockedWays.has(way(from, to))) return true;
+    return splits.some((split) => parts(split, from, to) && !split.reopened.has(way(from, to)));
+  }
 
   function carry(lane: Lane, arrive: () => void): void {
     const share = loss();
@@ -46,27 +57,31 @@ export function createWires({ clock, random, latency, loss }: WireOptions): Wire
     const due = clock.now() + latency(lane.from, lane.to) + (lost ? RETRANSMIT : 0);
     lane.last = Math.max(lane.last, due);
     clock.setTimer(lane.last - clock.now(), () => {
-      const name = way(lane.from, lane.to);
       // A wire that is cut loses what is on it; TCP sends it again once the wire is back, and what follows waits for it.
-      if (lane.held.length === 0 && !blockedWays.has(name)) return arrive();
+      if (lane.held.length === 0 && !isBlocked(lane.from, lane.to)) return arrive();
       lane.held.push(arrive);
+      const name = way(lane.from, lane.to);
       const lanes = waiting.get(name) ?? new Set<Lane>();
       waiting.set(name, lanes.add(lane));
     });
   }
 
   function release(lane: Lane): void {
-    const name = way(lane.from, lane.to);
-    if (blockedWays.has(name)) return;
-    waiting.get(name)?.delete(lane);
+    if (isBlocked(lane.from, lane.to)) return;
+    waiting.get(way(lane.from, lane.to))?.delete(lane);
     for (const arrive of lane.held.splice(0)) arrive();
   }
 
+  function retransmit(lanes: Iterable<Lane>): void {
+    for (const lane of lanes) clock.setTimer(latency(lane.from, lane.to), () => release(lane));
+  }
+
   function unblock(from: PeerId, to: PeerId): void {
-    if (!blockedWays.delete(way(from, to))) return;
-    for (const lane of waiting.get(way(from, to)) ?? []) {
-      clock.setTimer(latency(from, to), () => release(lane));
-    }
+    if (!isBlocked(from, to)) return;
+    const name = way(from, to);
+    blockedWays.delete(name);
+    for (const split of splits) split.reopened.add(name);
+    retransmit(waiting.get(name) ?? []);
   }
 
   return {
@@ -76,8 +91,20 @@ export function createWires({ clock, random, latency, loss }: WireOptions): Wire
       blockedWays.add(way(from, to));
     },
     unblock,
+    split(groups) {
+      const sides = groups.flatMap((group, at) => group.map((peer) => [peer, at] as const));
+      splits = [...splits, { groups: new Map(sides), reopened: new Set() }];
+    },
     unblockAll() {
-      for (const name of [...blockedWays]) unblock(...(name.split('>') as [PeerId, PeerId]));
+      blockedWays.clear();
+      splits = [];
+      for (const lanes of waiting.values()) retransmit(lanes);
     },
   };
+}
+
+interface Split {
+  readonly groups: ReadonlyMap<PeerId, number>;
+  /** Ways that were unblocked since. */
+  readonly reopened: Set<string>;
 }
