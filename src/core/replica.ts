@@ -3,7 +3,18 @@ import type { PeerId } from './ids.ts';
 import { type Author, holds, isNewer, SUM_RANGE, seqOf } from './replica/author.ts';
 import { createPool, type Pool } from './replica/pool.ts';
 import type { SignedDelta, VerifiedDelta } from './wire/delta.ts';
-import { type Comparison, compareVectors, createVector, type VectorPart, wantedFrom } from './wire/vector.ts';
+import {
+  type Comparison,
+  compareVectors,
+  createOffer,
+  createVector,
+  type Lacking,
+  lackingOf,
+  missingAfter,
+  type Summary,
+  type VectorPart,
+  wantedFrom,
+} from './wire/vector.ts';
 
 /**
  * The replicated state: for each author a map that only the author writes, as a set of signed deltas.
@@ -44,7 +55,13 @@ export interface Replica {
   vector(size?: number): readonly VectorPart[];
   /** What the sender of `part` lacks and what it has that is lacking here. */
   compare(part: VectorPart): Comparison<VerifiedDelta>;
-  /** What a neighbour asked for with the `want` of a comparison. */
+  /** What is held of the authors of these deltas, for another peer's `lacking`. */
+  offer(deltas: Iterable<VerifiedDelta>): Uint8Array;
+  /** What the sender of an offer has that is lacking here. */
+  lacking(offer: Uint8Array): readonly Lacking[];
+  /** The same as things stand now; undefined when it is not lacking any more. */
+  stillLacking(lacking: Lacking): Lacking | undefined;
+  /** What a neighbour asked for with the `want` made of what it lacks. */
   wanted(want: Uint8Array): readonly VerifiedDelta[];
 }
 
@@ -163,17 +180,22 @@ export function createReplica(parts: ReplicaParts = {}): Replica {
     return held.filter(({ delta }) => delta.seq > after).map(({ delta }) => delta);
   }
 
-  /** Sorted by tag, as a vector needs them. */
-  function summaries() {
-    const all = [];
-    for (const number of pool.sorted()) {
+  const summaryOf = (state: Author): Summary => {
+    return { tag: state.tag, seq: seqOf(state), sum: state.sum, author: state.author };
+  };
+
+  function summariesOf(numbers: Iterable<number>): readonly Summary[] {
+    const all: Summary[] = [];
+    for (const number of numbers) {
       const state = states[number];
-      if (state !== undefined) {
-        all.push({ tag: state.tag, seq: seqOf(state), sum: state.sum, author: state.author });
-      }
+      if (state !== undefined) all.push(summaryOf(state));
     }
     return all;
   }
+
+  /** Sorted by tag, as a vector needs them. */
+  const summaries = () => summariesOf(pool.sorted());
+  const tagged = (tag: number) => summariesOf(pool.tagged(tag));
 
   const replica: Replica = {
     isNews,
@@ -197,7 +219,20 @@ export function createReplica(parts: ReplicaParts = {}): Replica {
     digest: () => ({ authors, deltas: count, sum }),
     vector: (size = VECTOR_SIZE) => createVector(summaries(), size),
     compare: (part) => compareVectors(summaries(), part, deltas),
-    wanted: (want) => wantedFrom(summaries(), want, deltas),
+    offer(some) {
+      const authors = new Set<Author>();
+      for (const { author } of some) {
+        const state = stateOf(author);
+        if (state !== undefined) authors.add(state);
+      }
+      return createOffer(Array.from(authors, summaryOf));
+    },
+    lacking: (offer) => lackingOf(offer, tagged),
+    stillLacking(lacking) {
+      const after = missingAfter(lacking, tagged(lacking.tag));
+      return after === undefined ? undefined : { ...lacking, after };
+    },
+    wanted: (want) => wantedFrom(want, tagged, deltas),
   };
   STATES.set(replica, states);
   return replica;

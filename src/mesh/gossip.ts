@@ -11,19 +11,23 @@ import type { VectorPart } from '../core/wire/vector.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Random } from '../ports/random.ts';
+import { createComparisons } from './comparisons.ts';
 import type { Links, Neighbour } from './links.ts';
 import type { Membership } from './membership.ts';
 import { createOutbox, type Outbox } from './outbox.ts';
 import type { OpenRecords } from './replicated.ts';
+import { createRequests } from './requests.ts';
 
 /**
  * How records get around.
  *
- * 1. A new delta goes to every neighbour but the one that brought it, in batches.
- * 2. The dialler of a new link says what it holds of every author (`vector`); the other side sends what is lacking there and asks (`want`)
- *    for what is lacking here. So two halves of a healed mesh are equal within a second.
- * 3. Every ten seconds one random neighbour is told the whole state in three numbers (`summary`). If its own differ, it answers with
- *    its vector. This finds what 1 and 2 have lost; there are no acknowledgements and no gaps to be repaired otherwise.
+ * 1. A new delta goes to every neighbour but the one that brought it, in batches. A large batch is only offered, and each asks (`want`)
+ *    one of those that offer it (requests.ts).
+ * 2. The dialler of a new link tells its whole state in three numbers (`summary`). If the other side's differ, it says what it holds of
+ *    every author (`vector`), gets or is offered what is lacking there and is asked for the rest. So two halves of a healed mesh are
+ *    equal within a second. One comparison at a time (comparisons.ts): after the first there is little left for the next.
+ * 3. Every ten seconds one random neighbour is told the summary. This finds what 1 and 2 have lost; there are no acknowledgements and
+ *    no gaps to be repaired otherwise.
  *
  * What cannot be read, is not signed by its author or is over a limit is counted under its author and dropped; the link stays.
  */
@@ -81,6 +85,12 @@ export function createGossip(parts: GossipParts): Gossip {
     repairs: 0,
   };
   const strangers = createStrangers();
+  const requests = createRequests({
+    clock,
+    stillLacking: replica.stillLacking,
+    onFailure: () => comparisons.begin(anyNeighbour()),
+  });
+  const comparisons = createComparisons({ clock, digest: replica.digest, vector: replica.vector });
   let batch: Timer | undefined;
   let lastBatch = -BATCH;
   let reconsidering: Timer | undefined;
@@ -104,6 +114,7 @@ export function createGossip(parts: GossipParts): Gossip {
     const held = replica.held(signed.signature);
     if (held !== undefined) {
       counters.duplicates++;
+      requests.arrived(from, held);
       outboxes.get(from)?.remove(held);
       return;
     }
@@ -114,6 +125,7 @@ export function createGossip(parts: GossipParts): Gossip {
       return;
     }
     const { delta } = decoded;
+    requests.arrived(from, delta);
     if (!replica.isNews(delta)) counters.duplicates++;
     else if (isKnown(delta.author)) take(delta, from, known);
     else strangers.add(delta);
@@ -150,42 +162,39 @@ export function createGossip(parts: GossipParts): Gossip {
 
   // --- comparing
 
-  function sendVector(to: Neighbour): void {
-    for (const part of replica.vector()) to.send({ type: 'vector', ...part });
-  }
-
   function compare(from: Neighbour, part: VectorPart): void {
-    const { send, want } = replica.compare(part);
-    deliver(from, send);
-    if (want.length > 0) from.send({ type: 'want', want });
+    const { send, lacking } = replica.compare(part);
+    const outbox = outboxes.get(from);
+    for (const delta of send) outbox?.add(delta);
+    outbox?.flush();
+    requests.offered(from, lacking);
   }
 
-  function deliver(to: Neighbour, deltas: readonly VerifiedDelta[]): void {
+  function give(to: Neighbour, want: Uint8Array): void {
     const outbox = outboxes.get(to);
-    for (const delta of deltas) outbox?.add(delta);
+    for (const delta of replica.wanted(want)) outbox?.give(delta);
     outbox?.flush();
+  }
+
+  function anyNeighbour(): Neighbour | undefined {
+    const all = links.neighbours();
+    return all[Math.floor(random.fraction() * all.length)];
   }
 
   function summarise(): void {
     timer = clock.setTimer(SUMMARY_EVERY * (0.8 + 0.4 * random.fraction()), summarise);
-    const all = links.neighbours();
-    const neighbour = all[Math.floor(random.fraction() * all.length)];
-    // One that still has to read a lot would differ anyway.
-    if (neighbour !== undefined && neighbour.room() > 0) {
-      neighbour.send({ type: 'summary', ...replica.digest() });
-    }
+    comparisons.begin(anyNeighbour());
   }
 
   links.handle('deltas', (from, { deltas }) => {
     for (const signed of deltas) receive(from, signed);
+    requests.proceed();
   });
   links.handle('vector', compare);
-  links.handle('want', (from, { want }) => deliver(from, replica.wanted(want)));
-  links.handle('summary', (from, { authors, deltas, sum }) => {
-    const own = replica.digest();
-    if (own.authors === authors && own.deltas === deltas && own.sum === sum) return;
-    counters.repairs++;
-    if (from.room() > 0) sendVector(from);
+  links.handle('want', (from, { want }) => give(from, want));
+  links.handle('offer', (from, { entries }) => requests.offered(from, replica.lacking(entries)));
+  links.handle('summary', (from, theirs) => {
+    if (comparisons.answer(from, theirs)) counters.repairs++;
   });
 
   function up(neighbour: Neighbour): void {
@@ -194,15 +203,26 @@ export function createGossip(parts: GossipParts): Gossip {
     };
     outboxes.set(
       neighbour,
-      createOutbox({ neighbour, isLive: ({ signature }) => replica.held(signature) !== undefined, onSent }),
+      createOutbox({
+        neighbour,
+        isLive: ({ signature }) => replica.held(signature) !== undefined,
+        offer: replica.offer,
+        onSent,
+      }),
     );
-    if (neighbour.direction === 'dialled') sendVector(neighbour);
+    if (neighbour.direction === 'dialled') comparisons.begin(neighbour);
+  }
+
+  function down(neighbour: Neighbour): void {
+    outboxes.delete(neighbour);
+    comparisons.gone(neighbour);
+    requests.gone(neighbour);
   }
 
   const stops = [
     links.watch({
       up,
-      down: (neighbour) => void outboxes.delete(neighbour),
+      down,
       room: (neighbour) => outboxes.get(neighbour)?.flush(),
     }),
     records.onWritten((delta) => push(delta)),
@@ -222,6 +242,8 @@ export function createGossip(parts: GossipParts): Gossip {
       timer.cancel();
       batch?.cancel();
       reconsidering?.cancel();
+      requests.close();
+      comparisons.close();
       for (const stop of stops) stop();
     },
   };

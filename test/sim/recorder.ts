@@ -30,7 +30,20 @@ export interface SentMessage {
 
 const LAST_MESSAGES = 40;
 /** Of core/wire/messages.ts, by their number on the wire. */
-const TYPES = ['', 'hello', 'ready', 'bye', 'beat', 'deltas', 'summary', 'vector', 'want', 'unicast'];
+const TYPES = [
+  '',
+  'hello',
+  'ready',
+  'bye',
+  'beat',
+  'deltas',
+  'summary',
+  'vector',
+  'want',
+  'unicast',
+  'epoch',
+  'offer',
+];
 
 /** A message of a link is a msgpack array that starts with its type; those of a join are maps. 0: neither. */
 export function typeOf(message: Uint8Array): number {

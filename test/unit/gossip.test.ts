@@ -2,12 +2,16 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Identity } from '../../src/core/crypto.ts';
 import type { PeerId } from '../../src/core/ids.ts';
-import type { VerifiedDelta } from '../../src/core/wire/delta.ts';
+import { createReplica } from '../../src/core/replica.ts';
+import { readU48, type VerifiedDelta } from '../../src/core/wire/delta.ts';
 import type { LinkMessage } from '../../src/core/wire/messages.ts';
+import { createWant } from '../../src/core/wire/vector.ts';
+import { ONE_EVERY } from '../../src/mesh/comparisons.ts';
 import { createGossip } from '../../src/mesh/gossip.ts';
 import { openKeeper } from '../../src/mesh/keeper.ts';
 import type { Links, LinksWatcher, Neighbour } from '../../src/mesh/links.ts';
 import { createRecords } from '../../src/mesh/replicated.ts';
+import { PATIENCE } from '../../src/mesh/requests.ts';
 import { createVirtualClock } from '../../src/ports/memory/clock.ts';
 import { createSeededRandom } from '../../src/ports/memory/random.ts';
 import { createMemoryStore } from '../../src/ports/memory/store.ts';
@@ -91,6 +95,10 @@ async function createWorld(members: readonly Identity[] = [self, alice, bob, car
     grow(from: FakeNeighbour, space: number) {
       from.space = space;
       watcher.room?.(from);
+    },
+    lose(gone: FakeNeighbour) {
+      neighbours.splice(neighbours.indexOf(gone), 1);
+      watcher.down?.(gone, 'closed');
     },
     admit(one: Identity) {
       known.add(one.peer);
@@ -177,6 +185,12 @@ test('a large state goes out in messages of 64 KiB, no faster than it is read', 
   const reader = neighbour(bob.peer);
   reader.space = 500_000;
   hear(reader, { type: 'vector', from: 0, to: 2 ** 48 - 1, entries: new Uint8Array() });
+  const [offer] = reader.sent.splice(0);
+  assert.equal(offer?.type === 'offer' ? offer.entries.length : 0, 18, 'one author');
+  hear(reader, {
+    type: 'want',
+    want: createWant([{ tag: readU48(alice.publicKey, 0), after: 0, seq: 100, sum: 0 }]),
+  });
   const sizes = reader.sent.map((message) => (message.type === 'deltas' ? bytesOf(message.deltas) : 0));
   assert.ok(sizes.every((size) => size <= 64 << 10));
   assert.ok(sizes.reduce((sum, size) => sum + size, 0) <= 500_000 + (64 << 10));
@@ -247,31 +261,145 @@ test('strangers cannot fill the memory: only some thousand of their deltas wait'
   assert.equal(kept.at(-1)?.seq, 100, 'the latest are kept');
 });
 
-test('the dialler of a new link says what it has; the other side answers with what is missing and asks for the rest', async () => {
+test('the dialler of a new link tells three numbers; what differs is compared, sent and asked for', async () => {
   const { neighbour, bring, hear } = await createWorld();
   const a = neighbour(alice.peer);
   bring(a, delta(alice, 1, { note: 'x' }), delta(bob, 3, { note: 'x' }));
   const accepted = neighbour(bob.peer, 'accepted');
   assert.deepEqual(accepted.sent, []);
   const dialled = neighbour(carol.peer, 'dialled');
-  assert.deepEqual(
-    dialled.sent.map(({ type }) => type),
-    ['vector'],
-  );
-  const [vector] = dialled.sent;
-  assert.ok(vector?.type === 'vector');
   const other = await createWorld();
   const there = other.neighbour(self.peer);
   other.bring(there, delta(alice, 5, { later: 'x' }));
-  other.hear(there, vector);
+  const [summary] = dialled.sent.splice(0);
+  assert.ok(summary?.type === 'summary');
+  other.hear(there, summary);
+  const [vector] = there.sent.splice(0);
+  assert.ok(vector?.type === 'vector');
+  hear(dialled, vector);
   assert.deepEqual(
-    there.sent.map(({ type }) => type),
+    dialled.sent.map(({ type }) => type),
     ['deltas', 'want'],
   );
-  const want = there.sent[1];
-  assert.ok(want?.type === 'want');
-  hear(dialled, want);
   assert.deepEqual(seqs(dialled), [[3]], 'of bob, who is unknown there');
+  const want = dialled.sent[1];
+  assert.ok(want?.type === 'want');
+  other.hear(there, want);
+  assert.deepEqual(seqs(there), [[5]], 'of alice, the newer');
+});
+
+test('many news at once are only offered, and asked of one of those that offer them', async () => {
+  const { clock, neighbour, bring, hear, records } = await createWorld();
+  const [a, b, c] = [neighbour(alice.peer), neighbour(bob.peer), neighbour(carol.peer)];
+  const news = [alice, bob, carol].map((author) => delta(author, 1, { note: 'x'.repeat(8_000) }));
+  bring(a, ...news);
+  await clock.advance(100);
+  assert.deepEqual(
+    [b, c].map(({ sent }) => sent.map(({ type }) => type)),
+    [['offer'], ['offer']],
+  );
+  const offer = b.sent[0] as LinkMessage & { type: 'offer' };
+
+  const other = await createWorld();
+  const [d, e] = [other.neighbour(bob.peer), other.neighbour(carol.peer)];
+  other.hear(d, offer);
+  other.hear(e, offer);
+  assert.deepEqual(
+    [d, e].map(({ sent }) => sent.map(({ type }) => type)),
+    [['want'], []],
+  );
+  hear(b, d.sent[0] as LinkMessage);
+  const given = b.sent.flatMap((message) => (message.type === 'deltas' ? message.deltas : []));
+  other.hear(d, { type: 'deltas', deltas: given });
+  assert.deepEqual(other.records.replica.digest(), records.replica.digest());
+  other.hear(e, offer);
+  assert.deepEqual(
+    e.sent.map(({ type }) => type).filter((type) => type === 'want'),
+    [],
+    'nothing is lacking',
+  );
+});
+
+test('no more is asked for at a time than can be on its way, and the rest as it arrives', async () => {
+  const authors = Array.from({ length: 600 }, (_, number): Identity => {
+    const seed = new Uint8Array(32).fill(number & 255, 0, 16).fill(1 + (number >> 8), 16);
+    const publicKey = crypto.publicKey(seed);
+    return { seed, publicKey, peer: crypto.peerId(publicKey) };
+  });
+  const { neighbour, hear, bring } = await createWorld([self, alice, ...authors]);
+  const a = neighbour(alice.peer);
+  const news = authors.map((author) => delta(author, 1, { note: 'x'.repeat(100) }));
+  const reference = createReplica();
+  for (const one of news) reference.merge(one);
+  hear(a, { type: 'offer', entries: reference.offer(news) });
+  const asked = () =>
+    a.sent.flatMap((message) => (message.type === 'want' ? [...reference.wanted(message.want)] : []));
+  assert.equal(asked().length, 256);
+  bring(a, ...asked().slice(0, 56));
+  assert.equal(asked().length, 312);
+  for (let arrived = 56; arrived < 600; ) {
+    const next = asked().slice(arrived);
+    assert.ok(next.length > 0 && next.length <= 256);
+    bring(a, ...next);
+    arrived += next.length;
+  }
+  assert.equal(asked().length, 600, 'each once');
+});
+
+test('who offers and does not send is given up, and somebody else is asked', async () => {
+  const { clock, neighbour, hear, bring } = await createWorld();
+  const [liar, b] = [neighbour(alice.peer), neighbour(bob.peer)];
+  const news = [delta(bob, 1, { note: 'x' }), delta(carol, 1, { note: 'x' })];
+  const reference = createReplica();
+  for (const one of news) reference.merge(one);
+  const offer: LinkMessage = { type: 'offer', entries: reference.offer(news) };
+  hear(liar, offer);
+  hear(b, offer);
+  const wants = ({ sent }: FakeNeighbour) => sent.filter(({ type }) => type === 'want').length;
+  assert.deepEqual([liar, b].map(wants), [1, 0]);
+  await clock.advance(PATIENCE + 10);
+  hear(liar, offer);
+  hear(b, offer);
+  assert.deepEqual([liar, b].map(wants), [1, 1], 'it is not believed again at once');
+  bring(liar, ...news);
+  assert.deepEqual(seqs(b).flat().length, 0, 'not pushed yet');
+});
+
+test('what was asked of a neighbour that goes away is looked for with another', async () => {
+  const { neighbour, hear, lose } = await createWorld();
+  const [a, b] = [neighbour(alice.peer), neighbour(bob.peer)];
+  const news = delta(carol, 1, { note: 'x' });
+  const reference = createReplica();
+  reference.merge(news);
+  hear(a, { type: 'offer', entries: reference.offer([news]) });
+  lose(a);
+  assert.deepEqual(
+    b.sent.map(({ type }) => type),
+    ['summary'],
+  );
+});
+
+test('links that come up together are compared one after the other', async () => {
+  const { clock, neighbour, hear } = await createWorld();
+  const [a, b] = [neighbour(alice.peer), neighbour(bob.peer)];
+  const differs: LinkMessage = { type: 'summary', authors: 1, deltas: 1, sum: 1 };
+  hear(a, differs);
+  hear(b, differs);
+  assert.deepEqual(
+    [a, b].map(({ sent }) => sent.map(({ type }) => type)),
+    [['vector'], []],
+  );
+  await clock.advance(ONE_EVERY + 10);
+  assert.deepEqual(
+    b.sent.map(({ type }) => type),
+    ['summary'],
+    'it may be the same by now',
+  );
+  hear(b, differs);
+  assert.deepEqual(
+    b.sent.map(({ type }) => type),
+    ['summary', 'vector'],
+  );
 });
 
 test('every ten seconds one neighbour hears three numbers, and answers with all it has only if its own differ', async () => {

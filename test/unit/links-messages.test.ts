@@ -40,6 +40,7 @@ const MESSAGES: readonly LinkMessage[] = [
   { type: 'summary', authors: 1, deltas: 2, sum: 2 ** 47 },
   { type: 'vector', from: 0, to: 2 ** 48 - 1, entries: new Uint8Array(36) },
   { type: 'want', want: new Uint8Array(12) },
+  { type: 'offer', entries: new Uint8Array(36) },
   UNICAST,
 ];
 
@@ -73,6 +74,7 @@ test('a field that is not what it should be spoils its message, and only that', 
     [{ type: 'summary', authors: 0, deltas: 0, sum: 0 }, 3, [-1, undefined]],
     [{ type: 'vector', from: 0, to: 5, entries: new Uint8Array() }, 2, [-1, 2 ** 48]],
     [{ type: 'want', want: new Uint8Array() }, 1, [new Uint8Array(11), []]],
+    [{ type: 'offer', entries: new Uint8Array() }, 1, [new Uint8Array(17), undefined]],
     [UNICAST, 1, ['x', `${alice}x`, alice.toLowerCase(), 5, null]],
     [UNICAST, 2, ['', bob.slice(1)]],
     [UNICAST, 3, [17, -1]],

@@ -13,6 +13,8 @@ export interface Pool {
   intern(state: Author): number;
   /** Numbers of all authors by (tag, id), as a vector needs them. */
   sorted(): readonly number[];
+  /** Numbers of the authors with this tag: one, unless somebody tries tricks. */
+  tagged(tag: number): readonly number[];
   /** Of an author of whom nothing is held. */
   begin(delta: VerifiedDelta): Author;
   /** The state after the delta; in a pool of one's own that is the same object. */
@@ -94,8 +96,11 @@ export function createSharedPool(): Pool {
   };
 }
 
-function createNumbers(): Pick<Pool, 'numberOf' | 'intern' | 'sorted'> {
+const NOBODY: readonly number[] = [];
+
+function createNumbers(): Pick<Pool, 'numberOf' | 'intern' | 'sorted' | 'tagged'> {
   const numbers = new Map<PeerId, number>();
+  const byTag = new Map<number, readonly number[]>();
   const tags: number[] = [];
   const names: PeerId[] = [];
   let order: number[] | undefined;
@@ -106,10 +111,12 @@ function createNumbers(): Pick<Pool, 'numberOf' | 'intern' | 'sorted'> {
       if (known !== undefined) return known;
       const number = names.push(author) - 1;
       tags.push(tag);
+      byTag.set(tag, [...(byTag.get(tag) ?? NOBODY), number]);
       numbers.set(author, number);
       order = undefined;
       return number;
     },
+    tagged: (tag) => byTag.get(tag) ?? NOBODY,
     sorted() {
       order ??= names
         .map((_, number) => number)

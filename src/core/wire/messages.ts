@@ -1,6 +1,6 @@
 import type { MeshId, PeerId } from '../ids.ts';
 import type { SignedDelta } from './delta.ts';
-import { isVectorPart, isWant, type VectorPart } from './vector.ts';
+import { isOffer, isVectorPart, isWant, type VectorPart } from './vector.ts';
 
 /**
  * What two neighbours say to each other on a link. On the wire each is an array: a number for the type, then the fields in the order
@@ -16,7 +16,8 @@ export type LinkMessage =
   | ({ readonly type: 'vector' } & VectorPart)
   | { readonly type: 'want'; readonly want: Uint8Array }
   | Unicast
-  | { readonly type: 'epoch'; readonly epoch: unknown };
+  | { readonly type: 'epoch'; readonly epoch: unknown }
+  | { readonly type: 'offer'; readonly entries: Uint8Array };
 
 /** First message of either side: the dialler's, then, when it was admitted, the other's, which the dialler answers with `ready`. */
 export interface Hello {
@@ -99,6 +100,7 @@ const TYPES = [
   'want',
   'unicast',
   'epoch',
+  'offer',
 ] as const;
 
 /** A plain array for the codec. */
@@ -134,6 +136,8 @@ function fieldsOf(message: LinkMessage): readonly unknown[] {
     }
     case 'epoch':
       return [message.epoch];
+    case 'offer':
+      return [message.entries];
   }
 }
 
@@ -194,6 +198,9 @@ const READERS: Readonly<Record<LinkMessage['type'], Reader>> = {
     return { type: 'unicast', to: to as PeerId, from: from as PeerId, hops, role: named, id, kind, body };
   },
   epoch: ([epoch]) => ({ type: 'epoch', epoch }),
+  offer([entries]) {
+    return isOffer(entries) ? { type: 'offer', entries } : undefined;
+  },
 };
 
 function isCount(value: unknown, most = Number.MAX_SAFE_INTEGER): value is number {

@@ -5,6 +5,7 @@ import { MAX_SEQ, readU48, writeU48 } from './delta.ts';
  * What a peer holds of each author, in 18 bytes an author, and what follows from comparing two of them.
  *
  *   VectorPart.entries   per author: u48 tag | u48 seq | u48 sum     sorted by tag
+ *   offer                the same, of some authors only              ask me for what you lack of them
  *   want                 per author: u48 tag | u48 after             send me what is newer than `after`
  *
  * The tag is the first 48 bits of the author's key. Authors that share one (by chance, or because somebody made a key for it) are
@@ -27,8 +28,16 @@ export interface Summary {
 export interface Comparison<Delta> {
   /** Held here and not there. */
   readonly send: readonly Delta[];
-  /** Held there and not here, for the other side's `wanted`; empty when nothing is. */
-  readonly want: Uint8Array;
+  readonly lacking: readonly Lacking[];
+}
+
+/** Held there and not here: everything of an author after a seq. */
+export interface Lacking {
+  readonly tag: number;
+  readonly after: number;
+  /** What the other side holds of the author. */
+  readonly seq: number;
+  readonly sum: number;
 }
 
 const ENTRY = 18;
@@ -68,6 +77,14 @@ export function isVectorPart(from: unknown, to: unknown, entries: unknown): bool
   );
 }
 
+export function createOffer(summaries: readonly Summary[]): Uint8Array {
+  return pack(summaries);
+}
+
+export function isOffer(entries: unknown): entries is Uint8Array {
+  return entries instanceof Uint8Array && entries.length % ENTRY === 0;
+}
+
 export function isWant(want: unknown): want is Uint8Array {
   return want instanceof Uint8Array && want.length % WANT === 0;
 }
@@ -89,8 +106,8 @@ export function compareVectors<Delta>(
 ): Comparison<Delta> {
   const theirs = unpack(part.entries);
   const send: (readonly Delta[])[] = [];
-  const want: number[] = [];
-  const ask = (tag: number, after: number) => want.push(tag, after);
+  const lacking: Lacking[] = [];
+  const ask = (tag: number, { seq, sum }: Theirs, after: number) => lacking.push({ tag, after, seq, sum });
 
   for (const [at, { author, tag, seq, sum }] of mine.entries()) {
     if (tag < part.from || tag > part.to) continue;
@@ -101,15 +118,40 @@ export function compareVectors<Delta>(
       send.push(deltas(author, 0));
     } else if (shared || other.shared || (other.seq === seq && other.sum !== sum)) {
       send.push(deltas(author, 0));
-      ask(tag, 0);
+      ask(tag, other, 0);
     } else if (other.seq < seq) {
       send.push(deltas(author, other.seq));
     } else if (other.seq > seq) {
-      ask(tag, seq);
+      ask(tag, other, seq);
     }
   }
-  for (const [tag] of theirs) if (tag >= part.from && tag <= part.to) ask(tag, 0);
-  return { send: send.flat(), want: join(want) };
+  for (const [tag, other] of theirs) if (tag >= part.from && tag <= part.to) ask(tag, other, 0);
+  return { send: send.flat(), lacking };
+}
+
+/** What an offer has that is lacking here. `mine`: what is held of all authors with this tag. */
+export function lackingOf(offer: Uint8Array, mine: (tag: number) => readonly Summary[]): readonly Lacking[] {
+  const lacking: Lacking[] = [];
+  for (const [tag, theirs] of unpack(offer)) {
+    const after = missingAfter(theirs, mine(tag));
+    if (after !== undefined) lacking.push({ tag, after, seq: theirs.seq, sum: theirs.sum });
+  }
+  return lacking;
+}
+
+/** The seq after which something is missing of what they hold; undefined when nothing is, as far as one can tell. */
+export function missingAfter(
+  { seq, sum, shared }: { seq: number; sum: number; shared?: boolean },
+  mine: readonly Summary[],
+): number | undefined {
+  if (mine.some((own) => own.seq === seq && own.sum === sum)) return undefined;
+  const [only] = mine;
+  if (only === undefined || mine.length > 1 || shared === true || only.seq === seq) return 0;
+  return only.seq < seq ? only.seq : undefined;
+}
+
+export function createWant(lacking: readonly Lacking[]): Uint8Array {
+  return join(lacking.flatMap(({ tag, after }) => [tag, after]));
 }
 
 function unpack(entries: Uint8Array): Map<number, Theirs> {
@@ -125,9 +167,10 @@ function unpack(entries: Uint8Array): Map<number, Theirs> {
   return theirs;
 }
 
+/** `mine`: what is held of all authors with a tag. */
 export function wantedFrom<Delta>(
-  mine: readonly Summary[],
   want: Uint8Array,
+  mine: (tag: number) => readonly Summary[],
   deltas: (author: PeerId, after: number) => readonly Delta[],
 ): readonly Delta[] {
   const after = new Map<number, number>();
@@ -135,10 +178,7 @@ export function wantedFrom<Delta>(
     const tag = readU48(want, at);
     after.set(tag, Math.min(readU48(want, at + 6), after.get(tag) ?? MAX_SEQ));
   }
-  return mine.flatMap(({ author, tag }) => {
-    const seq = after.get(tag);
-    return seq === undefined ? [] : deltas(author, seq);
-  });
+  return [...after].flatMap(([tag, seq]) => mine(tag).flatMap(({ author }) => deltas(author, seq)));
 }
 
 function join(values: readonly number[]): Uint8Array {

@@ -2,6 +2,7 @@ import type { Identity } from '../../../src/core/crypto.ts';
 import type { MeshId } from '../../../src/core/ids.ts';
 import type { Replica } from '../../../src/core/replica.ts';
 import { signDelta, type VerifiedDelta } from '../../../src/core/wire/delta.ts';
+import { createWant } from '../../../src/core/wire/vector.ts';
 import { createMemoryCrypto } from '../../../src/ports/memory/crypto.ts';
 
 /** What the tests of replicas share: cheap crypto, numbered authors, text as values. */
@@ -48,7 +49,7 @@ function tell(from: Replica, to: Replica, size: number | undefined): number {
   if (JSON.stringify(from.digest()) === JSON.stringify(to.digest())) return 0;
   const parts = to.vector(size).map((part) => from.compare(part));
   const deltas = parts.flatMap(({ send }) => send);
-  const wanted = parts.flatMap(({ want }) => to.wanted(want));
+  const wanted = parts.flatMap(({ lacking }) => to.wanted(createWant(lacking)));
   for (const one of deltas) to.merge(one);
   for (const one of wanted) from.merge(one);
   return deltas.length + wanted.length;
