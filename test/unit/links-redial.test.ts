@@ -155,6 +155,7 @@ function situation(changes: Partial<Situation> & { others: readonly PeerId[] }):
   return {
     self: 'p05x' as PeerId,
     settled: true,
+    isSearching: true,
     isLinked: () => false,
     isUp: () => true,
     isDialable: () => true,
@@ -198,6 +199,7 @@ test('one member that nobody reaches is tried at a time, and only by who has lin
   assert.ok(lost.has(chosen[0] as PeerId));
   const isTried = (peer: PeerId) => peer === chosen[0];
   assert.deepEqual(chooseTargets(situation({ others, isLinked, isUp, isTried })), chosen);
+  assert.deepEqual(chooseTargets(situation({ others, isLinked, isUp, isSearching: false })), [], 'in turns');
   const alone = chooseTargets(situation({ others, isUp: () => false }));
   assert.ok(alone.length > 0, 'who has no link tries anybody');
 });

@@ -5,7 +5,8 @@ import type { PeerId } from '../../core/ids.ts';
  * DSN 2007), except that the passive view is simply the list of members:
  *  - at least FEWEST links, to random members that are up;
  *  - one link to the next member by id, so that the whole is one ring whatever chance does;
- *  - one try at a time to a member that nobody reaches: the two sides of a healed partition find each other by nothing else.
+ *  - one try at a time to a member that nobody reaches: the two sides of a healed partition find each other by nothing else. In a large
+ *    mesh peers take turns: thousands that all try would all be linked across at once, and each would compare and tell of it.
  */
 export const ALL_LINKED = 8;
 export const FEWEST = 6;
@@ -17,6 +18,8 @@ export interface Situation {
   readonly self: PeerId;
   /** Nothing has just happened: it is worth looking for the next member by id and for lost ones, which a burst of news would misplace. */
   readonly settled: boolean;
+  /** It is this peer's turn to try a member that nobody reaches. */
+  readonly isSearching: boolean;
   /** All members but this one, sorted. */
   readonly others: readonly PeerId[];
   isLinked(peer: PeerId): boolean;
@@ -34,32 +37,37 @@ export interface Situation {
 
 export function chooseTargets(situation: Situation): readonly PeerId[] {
   const { others, isLinked, isDialable } = situation;
-  const candidates = others.filter((peer) => !isLinked(peer) && isDialable(peer));
-  return others.length <= ALL_LINKED ? candidates : chooseSome(situation, candidates);
+  if (others.length > ALL_LINKED) return chooseSome(situation);
+  return others.filter((peer) => !isLinked(peer) && isDialable(peer));
 }
 
-function chooseSome(situation: Situation, candidates: readonly PeerId[]): readonly PeerId[] {
-  const { settled, others, isLinked, isUp, isReady, isTried } = situation;
-  const linked = others.filter(isLinked).length;
-  const chosen = new Set(candidates.filter(isTried));
-  const ready = candidates.filter((peer) => !chosen.has(peer) && isReady(peer));
+/** Looks at each of the thousands once. */
+function chooseSome(situation: Situation): readonly PeerId[] {
+  const { settled, isSearching, others, isLinked, isDialable, isUp, isReady, isTried } = situation;
+  const chosen = new Set<PeerId>();
+  const [up, lost]: [PeerId[], PeerId[]] = [[], []];
+  let linked = 0;
+  for (const peer of others) {
+    if (isLinked(peer)) linked++;
+    else if (!isDialable(peer)) continue;
+    else if (isTried(peer)) chosen.add(peer);
+    else if (isReady(peer)) (isUp(peer) ? up : lost).push(peer);
+  }
 
   const next = settled ? successor(situation) : undefined;
-  if (next !== undefined && ready.includes(next)) chosen.add(next);
+  if (next !== undefined && !isLinked(next) && isDialable(next) && isReady(next)) chosen.add(next);
   // Without a link nobody is known to be up: then everybody may be.
-  const useful = linked === 0 ? ready : ready.filter(isUp);
+  const useful = linked === 0 ? [...up, ...lost] : up;
   const busy = [...chosen].filter((peer) => linked === 0 || isUp(peer)).length;
   pick(useful, Math.min(FEWEST - linked, AT_ONCE) - busy, chosen, situation);
 
   const probing = [...chosen].some((peer) => !isUp(peer));
-  if (settled && linked > 0 && !probing) {
-    const lost = ready.filter((peer) => !isUp(peer));
-    pick(lost, 1, chosen, situation);
-  }
+  if (settled && isSearching && linked > 0 && !probing) pick(lost, 1, chosen, situation);
   return [...chosen];
 }
 
 function pick(from: readonly PeerId[], count: number, into: Set<PeerId>, { fraction }: Situation): void {
+  if (count <= 0) return;
   const pool = from.filter((peer) => !into.has(peer));
   for (let left = count; left > 0 && pool.length > 0; left--) {
     const [peer] = pool.splice(Math.floor(fraction() * pool.length), 1);
@@ -69,8 +77,7 @@ function pick(from: readonly PeerId[], count: number, into: Set<PeerId>, { fract
 
 /** The next member by id that is up, after the last one the first. */
 export function successor({ self, others, isUp, isLinked }: Situation): PeerId | undefined {
-  const alive = others.filter((peer) => isLinked(peer) || isUp(peer));
-  return alive.find((peer) => peer > self) ?? alive[0];
+  return following(others, self, (peer) => isLinked(peer) || isUp(peer));
 }
 
 /** The next one by id in the sorted list that is alive, after the last one the first; undefined when there is no other. */

@@ -53,6 +53,8 @@ const SURPLUS_EVERY = 2;
 /** How much longer the larger id waits with its first try, so that two peers rarely dial each other at once. */
 const LARGER_WAITS = 500;
 const FIRST_SPREAD = 50;
+/** Tries to reach lost members that begin in a second on all peers together; each lasts seconds where nobody answers. */
+const SEARCHES = 64;
 const NONE: ReadonlyMap<string, number> = new Map();
 /** A tick that is late by more says that this process could not run, or slept. */
 const LAG = 500;
@@ -67,9 +69,10 @@ export function startUpkeep(parts: UpkeepParts): Upkeep {
   let evaluation: Timer | undefined;
   let ticker = clock.setTimer(TICK, tick);
 
-  const situation = (settled: boolean): Situation => ({
+  const situation = (settled: boolean, isSearching: boolean): Situation => ({
     self,
     settled,
+    isSearching,
     others: membership.members().filter((peer) => peer !== self),
     isLinked: (peer) => neighbours.get(peer) !== undefined,
     isUp: (peer) => neighbours.get(peer) !== undefined || view.isUp(peer),
@@ -100,7 +103,7 @@ export function startUpkeep(parts: UpkeepParts): Upkeep {
     if (neighbours.size() <= MOST) return;
     const dialled = neighbours.list().filter(({ direction }) => direction === 'dialled');
     const surplus = chooseSurplus(
-      situation(true),
+      situation(true, false),
       dialled.map(({ peer }) => peer),
       view.degree,
     );
@@ -118,11 +121,12 @@ export function startUpkeep(parts: UpkeepParts): Upkeep {
   function evaluate(settled: boolean): void {
     evaluation?.cancel();
     evaluation = undefined;
-    if (isContent()) {
+    const isSearching = random.fraction() * view.count() < SEARCHES;
+    if (isContent(settled && isSearching)) {
       seeds.want(NONE);
       return;
     }
-    const now = situation(settled);
+    const now = situation(settled, isSearching);
     const alone = neighbours.size() === 0;
     const targets = new Map<PeerId, number>();
     for (const peer of chooseTargets(now)) {
@@ -135,17 +139,19 @@ export function startUpkeep(parts: UpkeepParts): Upkeep {
 
   /**
    * Nothing is to be chosen, so that the thousands of members need not be looked through each second: there are links enough, one to the
-   * next member by id, and either nobody is lost or one of the lost is being tried.
+   * next member by id, and either nobody is lost, or one of the lost is being tried, or it is the turn of others to try.
    */
-  function isContent(): boolean {
+  function isContent(isSearching: boolean): boolean {
     const members = membership.members();
     if (members.length <= ALL_LINKED + 1 || neighbours.size() < FEWEST || hasUnknownSeeds()) return false;
     const isAlive = (peer: PeerId) => neighbours.get(peer) !== undefined || view.isUp(peer);
     const next = following(members, self, isAlive);
     if (next === undefined || neighbours.get(next) === undefined) return false;
     if (view.count() >= members.length) return peers.size() === 0;
+    if (seedPeers.size > 0) return false;
     const tried = peers.tried();
-    return seedPeers.size === 0 && tried.length === 1 && !isAlive(tried[0] as PeerId);
+    if (tried.length === 0) return !isSearching;
+    return tried.length === 1 && !isAlive(tried[0] as PeerId);
   }
 
   const hasUnknownSeeds = () => [...seedPeers.values()].includes(undefined);
