@@ -12,6 +12,8 @@ export interface ManyDaemons {
   readonly hosts: number;
   /** Seconds from the first `weft up` until every host finds every other one up. */
   readonly formed: number;
+  /** Seconds of CPU that the daemons had taken by then. */
+  readonly formedCpu: number;
   /** Percent of one core that all daemons take together without traffic. */
   readonly idlePercent: number;
   /** Resident memory of all, MB. */
@@ -45,9 +47,10 @@ export async function manyDaemons(options: ManyOptions): Promise<ManyDaemons> {
     await joinAtOnce(hosts);
     await converged(hosts, 120_000);
     const formed = seconds(begun);
-    progress(`${count} daemons are a mesh after ${formed.toFixed(1)} s`);
-    if (idleSeconds > 1) await pause(SETTLING);
     const daemons = await Promise.all(hosts.map((host) => until('weftd', () => host.daemon())));
+    const formedCpu = usageOf(daemons).cpu;
+    progress(`${count} daemons are a mesh after ${formed.toFixed(1)} s and ${formedCpu.toFixed(1)} s of CPU`);
+    if (idleSeconds > 1) await pause(SETTLING);
     const before = usageOf(daemons);
     await pause(idleSeconds * 1_000);
     const after = usageOf(daemons);
@@ -58,7 +61,8 @@ export async function manyDaemons(options: ManyOptions): Promise<ManyDaemons> {
     await until('all hosts to hold the same', () => agreed(hosts), HEALING, 200);
     const healed = seconds(mended);
     progress(`equal ${healed.toFixed(1)} s after ${cuts} cuts in ${cutSeconds} s`);
-    return { hosts: count, formed, idlePercent, residentMB: after.resident / 1e6, cuts, healed };
+    const residentMB = after.resident / 1e6;
+    return { hosts: count, formed, formedCpu, idlePercent, residentMB, cuts, healed };
   } finally {
     lab.close();
   }

@@ -2,7 +2,8 @@
  * `npm run bench`: what joining hosts costs and how fast packets go, next to other tunnels and to none at all.
  *
  *   npm run bench                      everything, about half an hour
- *   npm run bench -- two-hosts         one part, or several: two-hosts, tunnels, vxlan, memory, sim, docker-calls, docker
+ *   npm run bench -- two-hosts         one part, or several: two-hosts, tunnels, vxlan, memory, sim, daemons, docker-calls,
+ *                                      docker
  *   npm run bench -- --quick           one run of each with short streams, to see that it works
  *   npm run bench -- tunnels --under veth,nic --systems weft,vxlan --tests t1,u64,ping --rounds 5 --seconds 8 --out /tmp/figures
  *
@@ -15,6 +16,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Context, type Part, saver } from './context.ts';
+import { daemons } from './daemons-part.ts';
 import { dockerCalls } from './docker-calls.ts';
 import { docker } from './docker-part.ts';
 import { memory } from './memory-part.ts';
@@ -31,6 +33,7 @@ const PARTS: Readonly<Record<string, Part>> = {
   vxlan,
   memory,
   sim,
+  daemons,
   'docker-calls': dockerCalls,
   docker,
 };

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { manyDaemons } from '../bench/fifty.ts';
 import { transcript } from '../lab/echo.ts';
 
-/** Fifty of them, a minute of cuts and idle figures: npm run bench -- sim. */
+/** Fifty of them, a minute of cuts and idle figures: npm run bench -- daemons. */
 test('twelve daemons form a mesh, and hold the same soon after ten seconds of random cuts', {
   timeout: 120_000,
 }, async () => {

@@ -30,6 +30,8 @@ export interface HealTimes {
   readonly all: number;
   readonly newRecords: number;
   readonly bytesPerPeer: number;
+  /** As ChangeTimes.memory, but the most while it heals, messages on their way included. */
+  readonly memory: number;
 }
 
 export interface SteadyTraffic {
@@ -60,6 +62,8 @@ export const siteOf = (number: number) => number % SITES;
 export const betweenSites = (from: number, to: number) => BETWEEN[siteOf(from)]?.[siteOf(to)] ?? 0;
 const STEP = 5;
 const LIMIT = 30_000;
+/** While it heals memory is looked at so often. */
+const LOOKS = 8;
 
 export async function measureChange(options: TimesOptions): Promise<ChangeTimes> {
   const mesh = await formMesh(options);
@@ -118,10 +122,12 @@ export async function measureHeal(options: TimesOptions & { apart?: number }): P
   const complete: number[] = [];
   const begun = clock.now();
   const members = new Set(sides[0]);
+  let arrived = 0;
   for (const one of peers) {
     const lacking = sides[1 - sideOf(one.number)]?.length ?? 0;
     let news = 0;
     one.records.watch(NOTE, () => {
+      arrived++;
       if (++news === lacking) complete.push(clock.now() - (firstLink ?? begun));
     });
     one.links.watch({
@@ -132,6 +138,15 @@ export async function measureHeal(options: TimesOptions & { apart?: number }): P
   }
   const before = { ...mesh.traffic };
   network.heal();
+  const all = peers.reduce((sum, { number }) => sum + (sides[1 - sideOf(number)]?.length ?? 0), 0);
+  let most = 0;
+  for (let look = 1; look <= LOOKS; look++) {
+    await until(mesh, () => arrived * LOOKS >= all * look);
+    most = Math.max(most, memory());
+    options.onProgress?.(
+      `${Math.round((100 * look) / LOOKS)} % of all has arrived after ${clock.now() - begun} ms`,
+    );
+  }
   await until(mesh, () => complete.length === count);
   return {
     peers: count,
@@ -140,6 +155,7 @@ export async function measureHeal(options: TimesOptions & { apart?: number }): P
     all: at(complete, 1),
     newRecords: count,
     bytesPerPeer: (mesh.traffic.bytes - before.bytes) / count,
+    memory: most,
   };
 }
 
