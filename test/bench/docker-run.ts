@@ -3,16 +3,26 @@ import { createDockerLab, type DockerLab } from '../lab/docker.ts';
 import type { DockerHost } from '../lab/docker-host.ts';
 import type { Echo } from '../lab/echo.ts';
 import { until } from '../lab/wait.ts';
+import { createIdleDriver } from './docker-idle.ts';
 import { type Series, series } from './statistics.ts';
 
 /** Milliseconds throughout. */
 export interface DockerFigures {
-  /** `docker run -d` on Docker's bridge and on a network of weft, in turn. */
-  readonly bridge: Series;
-  readonly weft: Series;
+  readonly run: Runs;
   /** From the end of `docker run` to the answer in a container of the other host; 0 when the name was there before. */
   readonly name: Series;
   readonly crowd: Crowd;
+}
+
+/** `docker run -d` on each of these, in turn. */
+export interface Runs {
+  /** Docker's default bridge. */
+  readonly bridge: Series;
+  /** A bridge of the user's own, made with `docker network create`: Docker starts a resolver for its containers, as for those of any driver. */
+  readonly named: Series;
+  /** A driver that does nothing but answer: see docker-idle.ts. */
+  readonly idle: Series;
+  readonly weft: Series;
 }
 
 export interface Crowd {
@@ -35,22 +45,34 @@ export async function dockerRun(echo: Echo, rounds: number): Promise<DockerFigur
     await meshed(lab);
     await createNetwork(lab.host(1), 'app');
     await hasNetwork(lab.host(2), 'app');
-    // Docker makes its bridge for the way out with the first container.
-    for (const network of ['bridge', 'app']) await timedRun(lab.host(1), network);
-    const bridge: number[] = [];
-    const weft: number[] = [];
-    for (let round = 0; round < rounds; round++) {
-      bridge.push(await timedRun(lab.host(1), 'bridge'));
-      weft.push(await timedRun(lab.host(1), 'app'));
-    }
+    const run = await runs(lab.host(1), rounds);
     return {
-      bridge: series(bridge),
-      weft: series(weft),
+      run,
       name: await nameTimes(lab, rounds),
       crowd: await crowd(lab),
     };
   } finally {
     lab.close();
+  }
+}
+
+async function runs(host: DockerHost, rounds: number): Promise<Runs> {
+  await host.ask('network', 'create', 'named');
+  const driver = await createIdleDriver(host, rounds + 1);
+  try {
+    const networks = { bridge: 'bridge', named: 'named', idle: driver.name, weft: 'app' };
+    // Docker makes its bridge for the way out with the first container.
+    for (const network of Object.values(networks)) await timedRun(host, network);
+    const times: Record<keyof Runs, number[]> = { bridge: [], named: [], idle: [], weft: [] };
+    for (let round = 0; round < rounds; round++) {
+      for (const kind of ['bridge', 'named', 'idle', 'weft'] as const) {
+        times[kind].push(await timedRun(host, networks[kind]));
+      }
+    }
+    const { bridge, named, idle, weft } = times;
+    return { bridge: series(bridge), named: series(named), idle: series(idle), weft: series(weft) };
+  } finally {
+    driver.close();
   }
 }
 
