@@ -33,15 +33,15 @@ export interface Firewall {
 }
 
 /**
- * Remembers what it put into the tables: a container that starts then costs one more element. Making the tables anew, or taking anything out of
- * them, has the kernel wait until no packet is under way by the rules as they were, which takes five times as long.
+ * Remembers what it put into the tables: a container that starts then costs one more element. Whatever takes something out of them has the kernel
+ * wait until no packet is under way by the rules as they were, five times as long, so that then all is made anew: it takes no longer and puts right
+ * what somebody else did to the rules.
  */
 export function createFirewall(host: Namespace): Firewall {
   let mesh: GuardedMesh | undefined;
   let known: ReadonlySet<string> = new Set();
 
-  async function raise(plan: GuardedMesh, endpoints: readonly GuardedLink[]): Promise<void> {
-    const wanted = new Set(endpoints.map(elementOf));
+  async function make(plan: GuardedMesh, wanted: ReadonlySet<string>): Promise<void> {
     await host.run(['nft', '-f', '-'], tablesOf(plan, wanted));
     mesh = plan;
     known = wanted;
@@ -49,31 +49,24 @@ export function createFirewall(host: Namespace): Firewall {
 
   async function change(wanted: ReadonlySet<string>): Promise<void> {
     if (mesh === undefined) return;
-    const lines = ['inet', 'arp'].flatMap((family) => [
-      ...elementLines(
-        'add',
-        family,
-        [...wanted].filter((element) => !known.has(element)),
-      ),
-      ...elementLines(
-        'delete',
-        family,
-        [...known].filter((element) => !wanted.has(element)),
-      ),
-    ]);
-    if (lines.length === 0) return;
+    const added = [...wanted].filter((element) => !known.has(element));
+    if (wanted.size - added.length < known.size) return make(mesh, wanted);
+    if (added.length === 0) return;
+    const lines = ['inet', 'arp'].map(
+      (family) => `add element ${family} weft endpoints { ${added.join(', ')} }\n`,
+    );
     try {
-      await host.run(['nft', '-f', '-'], `${lines.join('\n')}\n`);
+      await host.run(['nft', '-f', '-'], lines.join(''));
+      known = wanted;
     } catch (error) {
-      // Somebody has taken away the tables, or elements of them.
+      // Somebody has taken away the tables.
       if (!(error instanceof HostError) || !/No such file or directory/.test(error.message)) throw error;
-      await host.run(['nft', '-f', '-'], tablesOf(mesh, wanted));
+      await make(mesh, wanted);
     }
-    known = wanted;
   }
 
   return {
-    raise,
+    raise: (plan, endpoints) => make(plan, new Set(endpoints.map(elementOf))),
     admit: (endpoints) => change(new Set(endpoints.map(elementOf))),
     dismiss: (link) => change(new Set([...known].filter((element) => !element.startsWith(`${link} `)))),
     async remove() {
@@ -86,15 +79,6 @@ export function createFirewall(host: Namespace): Firewall {
 
 function elementOf({ link, address }: GuardedLink): string {
   return `${link} . ${formatIpv4(address)}`;
-}
-
-function elementLines(
-  verb: 'add' | 'delete',
-  family: string,
-  elements: readonly string[],
-): readonly string[] {
-  if (elements.length === 0) return [];
-  return [`${verb} element ${family} weft endpoints { ${elements.join(', ')} }`];
 }
 
 function tablesOf(mesh: GuardedMesh, endpoints: ReadonlySet<string>): string {

@@ -179,12 +179,16 @@ describe('the firewall', { skip: needsRoot }, () => {
     assert.equal(await rules(), '');
   });
 
-  test('one more endpoint puts back what somebody flushed', async () => {
+  test('one endpoint more, or one less, puts back what somebody flushed', async () => {
     await ip(attacker, 'address add 10.32.0.77/32 dev eth0');
     const spoof = () => arriving(neighbour, attacker, '-I', '10.32.0.77', '10.32.0.6');
     await open();
     assert.ok((await spoof()) > 0);
     await plug('third', await net.add('third'), '10.32.0.7/12');
+    assert.equal(await spoof(), 0);
+    await net.run('host', 'nft', 'flush', 'table', 'inet', 'weft');
+    assert.ok((await spoof()) > 0);
+    await host.unplug('third' as EndpointId);
     assert.equal(await spoof(), 0);
     assert.equal(await arriving(neighbour, attacker, '10.32.0.6'), COUNT);
   });
