@@ -87,7 +87,7 @@ OpenError Datapath::startThreads() {
   for (unsigned i = 0; i < queues_.size(); ++i) {
     Queue& queue = *queues_[i];
     const uint8_t tosMask = options_.copyDscp ? 0xff : kEcnMask;
-    const LoopParts parts{queue.tun, queue.udp, tables_, events_, stopping_, options_.limits, tosMask, i};
+    const LoopParts parts{queue.tun, queue.udp, tables_, events_, stopping_, options_.limits, tosMask, i, queueCount()};
     uint64_t* counters = options_.counters + 2 * i * Counters::kWords;
     queue.send = std::make_unique<SendLoop>(parts, Counters(counters), wakeFd_.get());
     queue.receive = std::make_unique<ReceiveLoop>(parts, Counters(counters + Counters::kWords));

@@ -26,7 +26,8 @@ struct LoopParts {
   Limits limits;
   /// Which bits of the inner type of service the outer header gets: ECN always, DSCP when asked for.
   uint8_t tosMask;
-  unsigned queue;  // also the lane of what it sends
+  unsigned queue;
+  unsigned queues;
 };
 
 }  // namespace tuntap

@@ -127,7 +127,8 @@ void SendLoop::forwardSlices(const Way& way, uint8_t* packet, const SlicePlan& p
 
 /// False when the key is used up; the drop is counted.
 bool SendLoop::seal(const Way& way, DatagramType type, const uint8_t* plain, size_t length, size_t innerBytes) {
-  SendLane& lane = way.session.lanes[parts_.queue];
+  const unsigned number = laneFor(parts_.queue, parts_.queues, way.session.sendIndex);
+  SendLane& lane = way.session.lanes[number];
   if (lane.counter >= parts_.limits.rejectAfter) {
     counters_.droppedOf(way.peer.slot, Drop::txExhausted);
     return false;
@@ -144,8 +145,8 @@ bool SendLoop::seal(const Way& way, DatagramType type, const uint8_t* plain, siz
   }
   const uint64_t counter = lane.counter++;
   uint8_t nonce[kNonceBytes];
-  Aead::nonceOf(static_cast<uint8_t>(parts_.queue), counter, nonce);
-  DatagramHeader{type, static_cast<uint8_t>(parts_.queue), way.session.sendIndex, counter}.encode(out);
+  Aead::nonceOf(static_cast<uint8_t>(number), counter, nonce);
+  DatagramHeader{type, static_cast<uint8_t>(number), way.session.sendIndex, counter}.encode(out);
   if (!lane.aead.seal(nonce, out, kHeaderBytes, plain, length, out + kHeaderBytes)) {
     counters_.droppedOf(way.peer.slot, Drop::txQueue);
     return false;

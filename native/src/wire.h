@@ -56,6 +56,13 @@ struct DatagramHeader {
   }
 };
 
+/// The lane of a sending thread; each has its own. The receiver's kernel gives a datagram to the socket whose number is lane + receiver index,
+/// modulo their count (UdpSocket::openSidings). So a peer with as many queues takes what thread n sent with its n-th, whatever the index: a
+/// kernel sends a flow by the queue of the device that it last came out of, and one that changed queues with each answer would be reordered.
+constexpr unsigned laneFor(unsigned queue, unsigned queues, uint32_t receiverIndex) {
+  return (queue + queues - receiverIndex % queues) % queues;
+}
+
 /// How a packet was cut: the fields of the virtio-net header that a receiver needs to join it again.
 struct SliceDesc {
   uint8_t gsoType;

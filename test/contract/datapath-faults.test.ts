@@ -121,9 +121,11 @@ describe('datapath: faults of the machine', { skip: reason ?? false }, () => {
       `openNativeDatapath({ device: 'weft9', address: '127.0.0.1', port: 0, onEvent() {} })`,
       '  .catch((error) => console.log(error.code + ": " + error.message));',
     ].join('\n');
-    const node = [process.execPath, '--input-type=module', '-e', open];
+    // What this process may have been preloaded with (native/test/sanitize.sh) is for node alone: a shell does not survive it.
+    const { LD_PRELOAD: preload = '', ...environment } = process.env;
+    const node = ['env', `LD_PRELOAD=${preload}`, process.execPath, '--input-type=module', '-e', open];
     const say = (command: string[], env = {}): string =>
-      spawnSync(command[0] as string, command.slice(1), { encoding: 'utf8', env: { ...process.env, ...env } })
+      spawnSync(command[0] as string, command.slice(1), { encoding: 'utf8', env: { ...environment, ...env } })
         .stdout;
 
     const hide = 'mount -t tmpfs none /dev/net && exec "$@"';

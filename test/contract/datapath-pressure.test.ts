@@ -105,9 +105,12 @@ describe('datapath: under pressure', { skip: missing() ?? false }, () => {
       run('ip', '-n', router, 'link', 'set', 'h3', 'down');
     },
   } as const;
-  for (const [whom, prepare] of Object.entries(SIEGES))
-    test(`a flood to ${whom} leaves another peer its rate, and no memory is taken for it`, async () => {
-      const [one, two, whole] = await open(3);
+  for (const [whom, prepare, queues] of [
+    ...Object.entries(SIEGES).map(([whom, prepare]) => [whom, prepare, 1] as const),
+    ['a peer behind a slow device of this host', SIEGES['a peer behind a slow device of this host'], 2],
+  ] as const)
+    test(`a flood to ${whom} leaves another peer its rate, and no memory is taken for it, with queues: ${queues}`, async () => {
+      const [one, two, whole] = await open(3, { queues });
       const three = whole.hosts[2] as PathHost;
       prepare(whole, one);
       const paced = ['-t', '2', '-b', '50M'];
