@@ -6,6 +6,7 @@
 
 #include "../src/ecn.h"
 #include "../src/segment.h"
+#include "../src/too_big.h"
 #include "../src/train.h"
 
 namespace {
@@ -21,6 +22,10 @@ void checkDatagram(const uint8_t* data, size_t length) {
   if (!header) return;
   uint8_t again[kHeaderBytes];
   header->encode(again);
+  const auto probe = Probe::decode(data, length);
+  uint8_t asked[Probe::kBytes];
+  if (probe) probe->encode(asked);
+  require(!probe || std::memcmp(asked, data, Probe::kBytes) == 0);
   require(length >= kOverheadBytes && std::memcmp(again, data, kHeaderBytes) == 0);
 }
 
@@ -48,9 +53,27 @@ void checkLengths(const uint8_t* header, const IpHeader& ip, size_t total) {
   require(ip.v6 || checksumFold(checksumAdd(0, header, ip.headerLength)) == 0xffff);
 }
 
+/// What is said of a packet that is too big goes back to its sender, is whole, and quotes it.
+void checkTooBig(const uint8_t* packet, const IpHeader& ip) {
+  uint8_t message[kTooBigBytes];
+  const size_t length = tooBig(packet, ip, 1280, message);
+  if (length == 0) return;
+  IpHeader own;
+  require(parseIp(message, length, own) && own.totalLength == length && own.v6 == ip.v6 && !own.opaque);
+  const size_t address = ip.v6 ? 16 : 4;
+  require(std::memcmp(own.destinationIn(message), ip.sourceIn(packet), address) == 0);
+  require(std::memcmp(own.sourceIn(message), ip.destinationIn(packet), address) == 0);
+  const size_t quoted = length - own.headerLength - 8;
+  require(quoted >= ip.fixedLength() && quoted <= ip.totalLength && std::memcmp(message + own.headerLength + 8, packet, quoted) == 0);
+  const uint64_t pseudo = ip.v6 ? pseudoHeaderSum(message, own, length - own.headerLength) : 0;
+  require(checksumFold(checksumAdd(pseudo, message + own.headerLength, length - own.headerLength)) == 0xffff);
+  checkLengths(message, own, length);
+}
+
 void checkPacket(const uint8_t* data, size_t length) {
   IpHeader ip;
   if (!parseIp(data, length, ip)) return;
+  checkTooBig(data, ip);
   require(ip.headerLength >= ip.fixedLength() && ip.headerLength <= ip.totalLength && ip.totalLength <= length);
   checkEcn(data, ip);
   for (const uint8_t type : {kGsoTcp4, kGsoUdp, kGsoTcp6, static_cast<uint8_t>(kGsoTcp4 | kGsoEcn), static_cast<uint8_t>(kGsoTcp6 | kGsoEcn)}) {

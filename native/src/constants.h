@@ -67,6 +67,15 @@ constexpr size_t kMaxJoined = 128;
 constexpr int kReceiveBufferBytes = 8 * 1024 * 1024;
 constexpr int kSendBufferBytes = 2 * 1024 * 1024;
 
+/// Every wire of IPv6 carries so much (RFC 8200 §5), and over every path of IPv6 so long a packet must pass that it is not cut.
+constexpr size_t kLeastIpv6Mtu = 1280;
+
+/// Whether an IPv6 path carries datagrams of full size is asked in so many copies, because each may be lost; again after a second while there
+/// are such datagrams and no answer; and after three it is taken not to.
+constexpr unsigned kProbes = 3;
+constexpr int64_t kProbeInterval = 1'000'000'000;
+constexpr int64_t kProbePatience = 3'000'000'000;
+
 /// Sending sockets beside the main one, for peers that fill their queue (sidings.h): so many slow peers at once hurt nobody else. Their
 /// queues are short: what waits there waits for long.
 constexpr unsigned kMaxSidings = 4;
@@ -84,6 +93,7 @@ constexpr int64_t kAcquittedTime = 1'000'000'000;
 /// Events that the other side of the wire can cause at will.
 constexpr int64_t kKeyWantedInterval = 1'000'000'000;
 constexpr int64_t kRoamInterval = 10'000'000;
+constexpr int64_t kTooLongInterval = 1'000'000;
 
 constexpr size_t kCacheLine = 64;
 

@@ -16,6 +16,7 @@ enum class Drop : uint8_t {
   txNoKey,
   txQueue,
   txExhausted,
+  txTooLong,
   rxMalformed,
   rxNoKey,
   rxForged,
@@ -25,7 +26,7 @@ enum class Drop : uint8_t {
   rxDestination,
   rxQueue,
 };
-constexpr const char* kDropNames[] = {"txMalformed", "txSource",  "txNoRoute",  "txNoKey", "txQueue",  "txExhausted",   "rxMalformed",
+constexpr const char* kDropNames[] = {"txMalformed", "txSource",  "txNoRoute",  "txNoKey", "txQueue",  "txExhausted", "txTooLong", "rxMalformed",
                                       "rxNoKey",     "rxForged",  "rxReplayed", "rxInner", "rxSource", "rxDestination", "rxQueue"};
 constexpr size_t kDropReasons = sizeof kDropNames / sizeof kDropNames[0];
 

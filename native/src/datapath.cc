@@ -2,12 +2,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <sched.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 
 #include <algorithm>
 #include <cstdio>
 
+#include "clock.h"
 #include "ecn.h"
 
 namespace tuntap {
@@ -60,6 +63,8 @@ OpenError Datapath::openDescriptors() {
 
 /// A device that exists already has been made with one queue or with several, and takes no other: one queue works with both.
 OpenError Datapath::openTuns() {
+  deviceSocket_ = Fd(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (!deviceSocket_.valid()) return {"udp-socket", errno};
   for (unsigned i = 0; i < options_.queues; ++i) {
     auto queue = std::make_unique<Queue>();
     OpenError error = queue->tun.open(options_.device, options_.queues > 1, options_.tun);
@@ -123,8 +128,11 @@ bool Datapath::setPeer(unsigned slot, const std::string& address, uint16_t port)
     to = Endpoint::parse(address, port, queues_[0]->udp.family()).value_or(Endpoint{});
   }
   Peer& peer = tables_.addPeer(slot);
+  const bool moved = !(peer.endpoint.load() == to);
   peer.endpoint.store(to);
-  greet(peer);
+  // What another place has answered says nothing of this one.
+  if (moved) peer.answered.store(peer.asking.load());
+  greet(peer, moved);
   return true;
 }
 
@@ -173,24 +181,62 @@ const char* Datapath::setKeys(unsigned slot, const std::vector<SessionKeys>& key
     if (!wanted) tables_.removeSession(*session);
   }
   tables_.grace.reclaim();
-  greet(*peer);
+  greet(*peer, false);
   return nullptr;
 }
 
 /// An empty packet under a key that is new for sending, as soon as there is somewhere to send it: the other side then knows that the
-/// key can be used.
-void Datapath::greet(Peer& peer) {
+/// key can be used. With every such key, and with every new place, it is asked what the path carries.
+void Datapath::greet(Peer& peer, bool moved) {
   Session* session = peer.sending.load();
   const Endpoint to = peer.endpoint.load();
-  if (session == nullptr || session->keepaliveSent || !to.known()) return;
-  SendLane& lane = session->lanes[kControlLane];
-  uint8_t datagram[kOverheadBytes];
+  if (session == nullptr || !to.known()) return;
+  const bool fresh = !session->keepaliveSent;
+  if (fresh) session->keepaliveSent = say(*session, to, DatagramType::packet, {});
+  if (fresh || moved) probe(peer);
+}
+
+/// Asks whether a datagram of full size passes; see SendLoop::tooLong. A question that has no answer yet is asked again.
+void Datapath::probe(Peer& peer) {
+  Session* session = peer.sending.load();
+  const Endpoint to = peer.endpoint.load();
+  if (session == nullptr || !to.known() || to.isIpv4()) return;
+  if (peer.answered.load() == peer.asking.load()) {
+    peer.askedAt.store(coarseNow());
+    peer.asking.fetch_add(1);
+  }
+  std::vector<uint8_t> body(std::max(longestDatagram() - kOverheadBytes, Probe::kBytes));
+  Probe{Probe::Kind::question, peer.asking.load()}.encode(body.data());
+  for (unsigned i = 0; i < kProbes; ++i) say(*session, to, DatagramType::probe, body);
+}
+
+void Datapath::answer(Peer& peer) {
+  Session* session = peer.sending.load();
+  const Endpoint to = peer.endpoint.load();
+  if (session == nullptr || !to.known()) return;
+  std::vector<uint8_t> body(Probe::kBytes);
+  Probe{Probe::Kind::answer, peer.question.load()}.encode(body.data());
+  say(*session, to, DatagramType::probe, body);
+}
+
+/// Of what the device may hand over: a packet that fits it and a description.
+size_t Datapath::longestDatagram() const {
+  ifreq request{};
+  options_.device.copy(request.ifr_name, sizeof request.ifr_name - 1);
+  const size_t mtu = ioctl(deviceSocket_.get(), SIOCGIFMTU, &request) == 0 ? static_cast<size_t>(request.ifr_mtu) : kLeastIpv6Mtu;
+  return std::min(mtu + kDescBytes + kOverheadBytes, kMaxRunBytes);
+}
+
+/// Seals in the lane of the event loop, and sends or drops.
+bool Datapath::say(Session& session, const Endpoint& to, DatagramType type, const std::vector<uint8_t>& body) {
+  SendLane& lane = session.lanes[kControlLane];
+  std::vector<uint8_t> datagram(kOverheadBytes + body.size());
   uint8_t nonce[kNonceBytes];
   const uint64_t counter = lane.counter++;
   Aead::nonceOf(kControlLane, counter, nonce);
-  DatagramHeader{DatagramType::packet, kControlLane, session->sendIndex, counter}.encode(datagram);
-  if (!lane.aead.seal(nonce, datagram, kHeaderBytes, datagram, 0, datagram + kHeaderBytes)) return;
-  session->keepaliveSent = queues_[0]->udp.sendNow(datagram, sizeof datagram, to);
+  DatagramHeader{type, kControlLane, session.sendIndex, counter}.encode(datagram.data());
+  if (!lane.aead.seal(nonce, datagram.data(), kHeaderBytes, body.data(), body.size(), datagram.data() + kHeaderBytes)) return false;
+  return queues_[0]->udp.sendNow(datagram.data(), datagram.size(), to);
 }
 
 void Datapath::collect(const std::function<void(const PeerEvents&)>& visit) {
@@ -200,7 +246,13 @@ void Datapath::collect(const std::function<void(const PeerEvents&)>& visit) {
     if (peer == nullptr) return;
     const uint32_t marks = peer->events.exchange(0);
     PeerEvents events{slot, (marks & EventBox::keyWanted) != 0, (marks & EventBox::rekeyDue) != 0, (marks & EventBox::roamed) != 0, {}, {}};
-    if (events.roamed) events.endpoint = peer->endpoint.load();
+    if (events.roamed) {
+      events.endpoint = peer->endpoint.load();
+      peer->answered.store(peer->asking.load());
+      greet(*peer, true);
+    }
+    if ((marks & EventBox::probed) != 0) answer(*peer);
+    if ((marks & EventBox::probeDue) != 0) probe(*peer);
     for (Session* session : peer->sessions) {
       if (session->confirmedReported || !session->confirmed.load()) continue;
       session->confirmedReported = true;

@@ -90,8 +90,12 @@ class Datapath {
   OpenError openTuns();
   OpenError openSockets();
   OpenError startThreads();
+  size_t longestDatagram() const;
   static Session* sessionOf(const Peer& peer, uint32_t receiveIndex);
-  void greet(Peer& peer);
+  void greet(Peer& peer, bool moved);
+  void probe(Peer& peer);
+  void answer(Peer& peer);
+  bool say(Session& session, const Endpoint& to, DatagramType type, const std::vector<uint8_t>& body);
 
   DatapathOptions options_;
   const IpsecMb* library_;
@@ -99,6 +103,8 @@ class Datapath {
   EventBox events_;
   std::atomic<bool> stopping_{false};
   Fd wakeFd_;
+  /// Any socket in the device's namespace: to ask for the device's MTU.
+  Fd deviceSocket_;
   std::mutex stopLock_;
   std::vector<std::unique_ptr<Queue>> queues_;
 };

@@ -151,12 +151,25 @@ void ReceiveLoop::takeBody(Session& session, const DatagramHeader& header, uint8
     refusedIf(session, joiner_.addWhole({ip, body}));
     return;
   }
+  if (header.type == DatagramType::probe) return takeProbe(session.peer, body, length);
   const auto slice = parseSlice(body, length);
   if (!slice) return counters_.droppedOf(slot, Drop::rxInner);
   uint8_t* packet = body + kDescBytes;
   if (!allowed(session.peer, slice->ip, packet) || !merged(session.peer, slice->ip, packet, ecn)) return;
   counters_.passed(slot, 1, length - kDescBytes);
   refusedIf(session, joiner_.add(session, header.lane, *slice));
+}
+
+/// The event loop answers: what it seals has a lane of its own.
+void ReceiveLoop::takeProbe(Peer& peer, const uint8_t* body, size_t length) {
+  const auto probe = Probe::decode(body, length);
+  if (!probe) return counters_.droppedOf(peer.slot, Drop::rxInner);
+  if (probe->kind == Probe::Kind::question) {
+    peer.question.store(probe->number);
+    parts_.events.raise(peer, EventBox::probed);
+  } else if (probe->number == peer.asking.load()) {
+    peer.answered.store(probe->number);
+  }
 }
 
 bool ReceiveLoop::allowed(const Peer& peer, const IpHeader& ip, const uint8_t* packet) {

@@ -36,6 +36,7 @@ class ReceiveLoop {
   void takeMessage(const mmsghdr& message, uint8_t* data);
   void takeDatagram(uint8_t* data, size_t length, const Endpoint& from, uint8_t ecn);
   void takeBody(Session& session, const DatagramHeader& header, uint8_t* body, size_t length, uint8_t ecn);
+  void takeProbe(Peer& peer, const uint8_t* body, size_t length);
   bool merged(const Peer& peer, const IpHeader& ip, uint8_t* packet, uint8_t ecn);
   bool allowed(const Peer& peer, const IpHeader& ip, const uint8_t* packet);
   void noteSender(Session& session, bool newest, const Endpoint& from);

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "clock.h"
+#include "too_big.h"
 
 namespace tuntap {
 
@@ -70,12 +71,35 @@ void SendLoop::toPeer(Peer& peer, uint8_t* packet, const IpHeader& ip, const Vne
   // Before anything is sealed: a packet that will not find room should cost little.
   if (siding != Sidings::kMain && parts_.udp.waiting(siding) > fullAt(parts_.udp.queueBytes(siding)))
     return counters_.droppedOf(peer.slot, Drop::txQueue);
-  if (vnet.gsoType == kGsoNone) return forwardWhole(way, packet, ip, vnet);
+  if (vnet.gsoType == kGsoNone) {
+    if (!tooLong(way, packet, ip, ip.totalLength)) forwardWhole(way, packet, ip, vnet);
+    return;
+  }
 
   const auto plan =
       planSlices(packet, ip.totalLength, ip, vnet.gsoType, vnet.flags & kVnetNeedsCsum, vnet.gsoSize, vnet.csumStart, vnet.csumOffset);
   if (!plan) return counters_.droppedOf(peer.slot, Drop::txMalformed);
-  forwardSlices(way, packet, *plan, vnet);
+  if (!tooLong(way, packet, ip, plan->headerLength + size_t{plan->gsoSize})) forwardSlices(way, packet, *plan, vnet);
+}
+
+/// True when the path would lose it, and so its sender was told (RFC 4459 §3.2): no router of IPv6 fragments, and what they say of a narrow wire
+/// may be lost. `longest` is the longest packet that it is cut into.
+bool SendLoop::tooLong(const Way& way, const uint8_t* packet, const IpHeader& ip, size_t longest) {
+  constexpr size_t kOuter = 40 + 8 + kOverheadBytes + kDescBytes;
+  const size_t mtu = ip.v6 ? kLeastIpv6Mtu : kLeastIpv6Mtu - kOuter;
+  if (longest <= mtu || way.to.isIpv4()) return false;
+  Peer& peer = way.peer;
+  if (peer.answered.load(std::memory_order_relaxed) == peer.asking.load(std::memory_order_relaxed)) return false;
+  if (dueAgain(peer.nextProbe, kProbeInterval)) parts_.events.raise(peer, EventBox::probeDue);
+  if (coarseNow() < peer.askedAt.load(std::memory_order_relaxed) + kProbePatience) return false;
+  counters_.droppedOf(peer.slot, Drop::txTooLong);
+  if (!dueAgain(peer.nextTooLong, kTooLongInterval)) return true;
+  uint8_t message[kTooBigBytes];
+  VnetHeader plain{};
+  const size_t length = tooBig(packet, ip, mtu, message);
+  const iovec parts[2] = {{&plain, sizeof plain}, {message, length}};
+  if (length > 0) parts_.tun.write(parts, 2);
+  return true;
 }
 
 /// A packet that fits the wire. When its checksum is still to be done, that stays so until it is in the other host's kernel; unless it

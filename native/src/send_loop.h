@@ -37,6 +37,7 @@ class SendLoop {
 
   bool fillBatch();
   void forward(uint8_t* packet, size_t length, const VnetHeader& vnet);
+  bool tooLong(const Way& way, const uint8_t* packet, const IpHeader& ip, size_t longest);
   void forwardWhole(const Way& way, uint8_t* packet, const IpHeader& ip, const VnetHeader& vnet);
   void forwardSlices(const Way& way, uint8_t* packet, const SlicePlan& plan, const VnetHeader& vnet);
   void toPeer(Peer& peer, uint8_t* packet, const IpHeader& ip, const VnetHeader& vnet);

@@ -19,6 +19,7 @@
 ///   type 1: one IP packet, or nothing: a keepalive.
 ///   type 2: a description (12 bytes), the headers of a packet that was larger than the wire, and one slice of its payload. Every
 ///           such datagram stands alone: the receiver can make a valid IP packet of it, or join it with its neighbours.
+///   type 3: a question (0) or its answer (1), 1 byte; its number, 4 bytes; and zeros. A question is as long as the longest datagram of its sender.
 ///
 ///    0          1       2           4            5             6               7     8       10         12
 ///    +----------+-------+-----------+------------+-------------+---------------+-----+-------+----------+
@@ -30,7 +31,7 @@ constexpr size_t kHeaderBytes = 16;
 constexpr size_t kDescBytes = 12;
 constexpr size_t kOverheadBytes = kHeaderBytes + kTagBytes;
 
-enum class DatagramType : uint8_t { packet = 1, slice = 2 };
+enum class DatagramType : uint8_t { packet = 1, slice = 2, probe = 3 };
 
 struct DatagramHeader {
   DatagramType type;
@@ -50,7 +51,7 @@ struct DatagramHeader {
   /// Nothing when the datagram is too short, of an unknown type, or carries bits that nobody has given a meaning.
   static std::optional<DatagramHeader> decode(const uint8_t* data, size_t length) {
     if (length < kOverheadBytes) return std::nullopt;
-    if (data[0] != 1 && data[0] != 2) return std::nullopt;
+    if (data[0] < 1 || data[0] > 3) return std::nullopt;
     if (data[1] >= kLanes || data[2] != 0 || data[3] != 0) return std::nullopt;
     return DatagramHeader{static_cast<DatagramType>(data[0]), data[1], loadBe32(data + 4), loadBe64(data + 8)};
   }
@@ -62,6 +63,25 @@ struct DatagramHeader {
 constexpr unsigned laneFor(unsigned queue, unsigned queues, uint32_t receiverIndex) {
   return (queue + queues - receiverIndex % queues) % queues;
 }
+
+/// Whether a datagram of full size passes: asked and answered.
+struct Probe {
+  static constexpr size_t kBytes = 5;
+  enum class Kind : uint8_t { question, answer };
+
+  Kind kind;
+  uint32_t number;
+
+  void encode(uint8_t* out) const {
+    out[0] = static_cast<uint8_t>(kind);
+    storeBe32(out + 1, number);
+  }
+
+  static std::optional<Probe> decode(const uint8_t* data, size_t length) {
+    if (length < kBytes || data[0] > 1) return std::nullopt;
+    return Probe{static_cast<Kind>(data[0]), loadBe32(data + 1)};
+  }
+};
 
 /// How a packet was cut: the fields of the virtio-net header that a receiver needs to join it again.
 struct SliceDesc {

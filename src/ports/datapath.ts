@@ -119,6 +119,8 @@ export const DROP_REASONS = [
   'txQueue',
   /** The hard limit of packets under one key is reached. */
   'txExhausted',
+  /** From the TUN: longer than the IPv6 wires to the peer carry, which no router has said; the sender was told. */
+  'txTooLong',
   /** From the wire: too short, unknown type. */
   'rxMalformed',
   /** From the wire: no key has this index. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { missing, run } from './datapath-native-rig.ts';
+import { missing, run, until } from './datapath-native-rig.ts';
 import { dropsOf, inside, type PathHost, pathOfEachTest, snmp, sysctl, transfer } from './datapath-path.ts';
 
 /** What wires do to a data path, with real kernels at both ends; see the drawing in datapath-path.ts. */
@@ -32,13 +32,27 @@ describe('datapath: real paths', { skip: missing() ?? false }, () => {
       });
 
   for (const mtu of [1400, 1280])
-    test(`an IPv6 wire of ${mtu} bytes in the middle that says so carries a megabyte both ways`, async () => {
-      const [one, two, { router }] = await open(2, {}, 'ipv6');
-      run('ip', '-n', router, 'link', 'set', 'h2', 'mtu', `${mtu}`);
-      run('ip', '-n', two.namespace, 'link', 'set', 'u0', 'mtu', `${mtu}`);
-      assert.equal(await transfer(one, two, MEGABYTE), MEGABYTE);
-      assert.equal(await transfer(two, one, MEGABYTE), MEGABYTE);
-    });
+    for (const mute of [false, true])
+      test(`an IPv6 wire of ${mtu} bytes in the middle that says ${mute ? 'nothing' : 'so'} carries a megabyte both ways`, async () => {
+        const [one, two, { router, rekey }] = await open(2, {}, 'ipv6');
+        if (mute) {
+          inside(
+            router,
+            'nft',
+            'add table ip6 mute; add chain ip6 mute out { type filter hook output priority 0; }',
+          );
+          inside(router, 'nft', 'add rule ip6 mute out icmpv6 type packet-too-big drop');
+        }
+        run('ip', '-n', router, 'link', 'set', 'h2', 'mtu', `${mtu}`);
+        run('ip', '-n', two.namespace, 'link', 'set', 'u0', 'mtu', `${mtu}`);
+        // With every key it is asked anew what the path carries.
+        rekey(2, 2);
+        if (mute) await until(() => /mtu ?[=:] ?1188/.test(ping(one, two, 1420 - 28)));
+        assert.equal(await transfer(one, two, MEGABYTE), MEGABYTE);
+        assert.equal(await transfer(two, one, MEGABYTE), MEGABYTE);
+        assert.match(ping(one, two, 1188 - 28), / 0% packet loss/);
+        if (mute) assert.ok((dropsOf(one).txTooLong ?? 0) > 0);
+      });
 
   test('datagrams that a wire carries one by one are joined again where the device can, and taken as few', async () => {
     const [one, two, { router }] = await open(2);

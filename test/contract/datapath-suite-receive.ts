@@ -110,11 +110,29 @@ export function receiveStories(rig: DatapathRig): void {
       v6,
     ];
     for (const body of bodies) peer.send(host.endpoint, sealed(body));
-    for (const type of [0, 3, 255]) peer.send(host.endpoint, sealed(good, { type }));
+    for (const type of [0, 4, 255]) peer.send(host.endpoint, sealed(good, { type }));
     peer.send(host.endpoint, sealed(good, { lane: 200 }));
     await arrives();
     assert.equal(host.received.length, 0);
     assert.deepEqual(drops(host), { rxInner: bodies.length, rxMalformed: 4 });
+  });
+
+  test('a question whether a long datagram passes is answered with its number, and nothing of it reaches the host', async () => {
+    const { host, peer, sealed, arrives, opened } = await createStory(rig);
+    const control = (counter: bigint) => ({ type: 3, lane: 4, counter });
+    const question = new Uint8Array(1432);
+    question.set([0, 0, 0, 2, 7]);
+    peer.send(host.endpoint, sealed(question, control(1n)));
+    await rig.until(() => peer.received.length === 2);
+    assert.deepEqual(opened()[1], Uint8Array.of(1, 0, 0, 2, 7));
+    // Answers that nobody asked for, and what is neither.
+    peer.send(host.endpoint, sealed(Uint8Array.of(1, 0, 0, 0, 9), control(2n)));
+    for (const [n, bad] of [[], [0, 0, 0, 1], [2, 0, 0, 0, 1]].entries())
+      peer.send(host.endpoint, sealed(Uint8Array.from(bad), control(BigInt(n) + 3n)));
+    await arrives();
+    assert.deepEqual(drops(host), { rxInner: 3 });
+    assert.equal(host.received.length, 0);
+    assert.equal(peer.received.length, 2);
   });
 
   test('a peer moves to where its newest authentic packet comes from', async () => {

@@ -27,7 +27,7 @@ export function parseDatagram(datagram: Uint8Array): DatagramHeader | undefined 
   const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength);
   const type = view.getUint8(0);
   const lane = view.getUint8(1);
-  if ((type !== 1 && type !== 2) || lane >= LANES || view.getUint16(2) !== 0) return undefined;
+  if (type < 1 || type > 3 || lane >= LANES || view.getUint16(2) !== 0) return undefined;
   return { type, lane, index: view.getUint32(4), counter: view.getBigUint64(8) };
 }
 

@@ -16,6 +16,8 @@ export interface Session {
   /** By lane. */
   readonly windows: Map<number, ReplayWindow>;
   counter: bigint;
+  /** The last counter of what the path says by itself; the greeting has 0. */
+  said: bigint;
   greeted: boolean;
   confirmed: boolean;
   rekeyAsked: boolean;
@@ -65,7 +67,7 @@ export function createPeerTable(): PeerTable {
   }
 
   function remember(peer: Peer, key: SessionKey): Session {
-    const state = { counter: 0n, greeted: false, confirmed: false, rekeyAsked: false };
+    const state = { counter: 0n, said: 0n, greeted: false, confirmed: false, rekeyAsked: false };
     const session = { peer, key, windows: new Map(), ...state };
     sessions.set(key.receiveIndex, session);
     peer.sessions.set(key.receiveIndex, session);

@@ -42,6 +42,7 @@ export interface MemoryDatapathParts {
 const KEY_WANTED_INTERVAL = 1_000;
 const TX_LANE = 0;
 const CONTROL_LANE = 4;
+const PROBE_BYTES = 5;
 
 /**
  * The data path without a kernel: the same rules, counters and events as the native one, over a MemoryWire. Its cipher is a
@@ -159,7 +160,20 @@ export async function openMemoryDatapath(
     }
     noteSender(session, window.mark(header.counter), from);
     if (header.type === 1 && body.length === 0) return;
+    if (header.type === 3) return answer(session, body);
     deliver(peer, header.type, body);
+  }
+
+  /** A question whether datagrams of full size pass (native/src/wire.h). This path has no reason to ask: its wire takes all sizes. */
+  function answer(session: Session, body: Uint8Array) {
+    const { peer } = session;
+    const [kind = 2] = body;
+    if (body.length < PROBE_BYTES || kind > 1) return drop('rxInner', peer);
+    if (kind === 1 || !peer.sending || !peer.endpoint) return;
+    const { sendKey, sendIndex, suite } = peer.sending.key;
+    const header = { type: 3, lane: CONTROL_LANE, index: sendIndex, counter: ++peer.sending.said };
+    const reply = Uint8Array.of(1, ...body.subarray(1, PROBE_BYTES));
+    wire.send(endpoint, peer.endpoint, sealMemory(sendKey, suite, header, reply));
   }
 
   function noteSender(session: Session, newest: boolean, from: UdpEndpoint): void {
