@@ -20,7 +20,7 @@ import { drops, ip, key, mirrored, SLOT } from './datapath-rig.ts';
 export interface Path {
   readonly hosts: readonly PathHost[];
   readonly router: string;
-  /** The key with number `epoch` between host 1 and host `n`, on both sides, with the one before it still valid. */
+  /** The key with number `epoch` between host 1 and host `n`, on both sides, with the two before it still valid. */
   rekey(n: number, epoch: number): void;
   /** To be called at the end, for what a test has added. */
   alsoEnd(closer: () => unknown): void;
@@ -72,8 +72,9 @@ export async function openPath(
   const one = hosts[0] as PathHost;
   const rekey = (n: number, epoch: number): void => {
     const other = hosts[n - 1] as PathHost;
-    const past = epoch === 1 ? [] : [keyOf(n, epoch - 1, false)];
-    const still = epoch === 1 ? [] : [keyOf(n, epoch - 1, true)];
+    // As many as may be valid at a time.
+    const past = [epoch - 1, epoch - 2].filter((old) => old > 0).map((old) => keyOf(n, old, false));
+    const still = past.map((one, at) => ({ ...one, send: at === 0 }));
     other.datapath.setKeys(SLOT, [...still, keyOf(n, epoch, false)].map(mirrored));
     one.datapath.setKeys(n - 1, [keyOf(n, epoch, true), ...past]);
     other.datapath.setKeys(SLOT, [keyOf(n, epoch, true), ...past].map(mirrored));
