@@ -89,10 +89,18 @@ export function killBackground(): void {
   for (const child of running) child.kill('SIGKILL');
 }
 
+/** What this process may have been preloaded with (native/test/sanitize.sh) is for Node alone: shells do not survive that of TSan. */
+const { LD_PRELOAD: preload, ...ENVIRONMENT } = process.env;
+
+function preloaded(argv: readonly string[]): readonly string[] {
+  const node = preload === undefined ? -1 : argv.indexOf(process.execPath);
+  return node < 0 ? argv : [...argv.slice(0, node), 'env', `LD_PRELOAD=${preload}`, ...argv.slice(node)];
+}
+
 function start(argv: readonly string[], options: CommandOptions): ChildProcess {
-  const [file = '', ...rest] = argv;
+  const [file = '', ...rest] = preloaded(argv);
   return spawn(file, rest, {
-    env: { ...process.env, ...options.environment },
+    env: { ...ENVIRONMENT, ...options.environment },
     stdio: ['pipe', 'pipe', 'pipe'],
   });
 }
