@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import type { DockerLab } from '../lab/docker.ts';
 import type { DockerHost } from '../lab/docker-host.ts';
+import { difference, snapshot } from '../lab/snapshot.ts';
 import { until } from '../lab/wait.ts';
-import { createNetwork, hasNoTraces, networksOf } from './weft.ts';
+import { agrees, createNetwork, hasNoTraces, networksOf } from './weft.ts';
 
 interface World {
   readonly hosts: readonly DockerHost[];
@@ -95,6 +96,7 @@ export async function randomOperations(
     networks: new Set(),
     count: 0,
   };
+  const before = await quietHosts(lab.hosts);
   for (let done = 0; done < count; done++) await pick(world, OPERATIONS)?.(world);
 
   await until('both hosts to have the same networks', () => agreed(lab.hosts), 30_000, 500);
@@ -104,6 +106,44 @@ export async function randomOperations(
     if (names.length > 0) await host.docker(['rm', '-f', ...names]);
   }
   await Promise.all(lab.hosts.map((host) => hasNoTraces(host, 90_000)));
+  await removeNetworks(lab.hosts);
+  await Promise.all(lab.hosts.map((host) => agrees(host)));
+  for (const [index, host] of lab.hosts.entries()) await isAsBefore(host, before[index] ?? []);
+}
+
+/** What each host looks like without containers, once Docker has made what it makes for the first one of weft and keeps. */
+async function quietHosts(hosts: readonly DockerHost[]): Promise<string[][]> {
+  for (const host of hosts) await host.ask('run', '--rm', '--network', 'weft', 'busybox', 'true');
+  await Promise.all(hosts.map((host) => hasNoTraces(host, 90_000)));
+  return Promise.all(hosts.map(settings));
+}
+
+async function removeNetworks(hosts: readonly DockerHost[]): Promise<void> {
+  const [first] = hosts as [DockerHost];
+  for (const name of await networksOf(first)) {
+    if (name !== 'weft') await first.docker(['network', 'rm', name], { check: false });
+  }
+  const areGone = async () => (await Promise.all(hosts.map(networksOf))).every((names) => names.length === 1);
+  await until('all networks but weft to be gone', areGone, 30_000, 500);
+}
+
+/** Links, addresses, routes, rules and firewall of a host. The chain that keeps networks apart gets a new number with each change of theirs. */
+async function settings(host: DockerHost): Promise<string[]> {
+  const lines = await snapshot((argv) => host.run(argv, { say: null, check: false }));
+  return lines.map((line) => line.replace(/^(nft: .*)\bv\d+\b/, '$1v#'));
+}
+
+async function isAsBefore(host: DockerHost, before: readonly string[]): Promise<void> {
+  await until(
+    `${host.name} to look as before`,
+    async () => {
+      const found = difference(before, await settings(host));
+      if (found.length > 0) throw new Error(`\n${found.join('\n')}`);
+      return true;
+    },
+    60_000,
+    1_000,
+  );
 }
 
 async function agreed(hosts: readonly DockerHost[]): Promise<boolean> {
