@@ -8,7 +8,7 @@ import { depthOf, type Lineage, lineOf } from './succession.ts';
  * depends on the set only, never on the order in which its elements came.
  *
  *  - A peer is rooted when certificates lead from it up to the root key.
- *  - Its heir is named by the certificate that it shows itself; the creator's heir by the creator.
+ *  - Its heir is named by the certificate that it shows itself; the creator's heir by the creator; later heirs by whom they are heirs of.
  *  - It is removed when a tombstone names it that the root key signed, or somebody in its line of heirs (core/succession.ts).
  *  - It is a member when it is not removed and valid certificates lead up to the root key. A removed peer's certificates are valid only
  *    while its adopter (or, that one being removed too, the adopter's) shows them in its own records.
@@ -18,6 +18,8 @@ export interface Roster extends Lineage {
   addCertificate(certificate: Certificate, shownBy: PeerId | undefined): void;
   addTombstone(tombstone: Tombstone): void;
   setCreatorHeir(heir: PeerId): void;
+  /** `nth`, from 1 on: which of the heirs that the peer has named since. */
+  addNamed(peer: PeerId, nth: number, heir: PeerId): void;
   /** Sorted. */
   members(): readonly PeerId[];
   isMember(peer: PeerId): boolean;
@@ -56,6 +58,7 @@ export function createRoster(root: PeerId, creator: PeerId): Roster {
   const byPeer = new Map<PeerId, Held[]>();
   const byIssuer = new Map<PeerId, Held[]>();
   const tombstones = new Map<PeerId, Tombstone[]>();
+  const named = new Map<PeerId, Map<number, PeerId>>();
   const rooted = new Set<PeerId>();
   let gone: ReadonlySet<PeerId> = new Set();
   /** How each peer with valid certificates is reached, members and removed ones. */
@@ -77,7 +80,14 @@ export function createRoster(root: PeerId, creator: PeerId): Roster {
     const named = (tombstones.get(peer) ?? []).filter(({ issuer }) => issuer === root);
     return named.map(({ adopter }) => adopter).sort()[0];
   };
-  const lineage: Lineage = { heirOf, isRemoved, adopterOf };
+  /** Up to the first that is not known: what comes after it has to wait. */
+  function namedBy(peer: PeerId): readonly PeerId[] {
+    const heirs: PeerId[] = [];
+    const known = named.get(peer);
+    for (let heir = known?.get(1); heir !== undefined; heir = known?.get(heirs.length + 1)) heirs.push(heir);
+    return heirs;
+  }
+  const lineage: Lineage = { heirOf, isRemoved, adopterOf, namedBy };
 
   function isRightful({ issuer, peer }: Tombstone): boolean {
     return issuer === root || depthOf(peer, issuer, lineage) !== undefined;
@@ -200,6 +210,12 @@ export function createRoster(root: PeerId, creator: PeerId): Roster {
       creatorHeir = heir;
       recompute();
     },
+    addNamed(peer, nth, heir) {
+      const heirs = named.get(peer) ?? new Map<number, PeerId>();
+      if (heirs.get(nth) === heir) return;
+      named.set(peer, heirs.set(nth, heir));
+      recompute();
+    },
     members() {
       sorted ??= [...ways.keys()].filter((peer) => !isRemoved(peer)).sort();
       return sorted;
@@ -220,6 +236,7 @@ export function createRoster(root: PeerId, creator: PeerId): Roster {
     issuedBy: (peer) => (byIssuer.get(peer) ?? []).map(({ certificate }) => certificate.peer),
     heirOf,
     adopterOf,
+    namedBy,
     chainOf(peer) {
       const chain: Certificate[] = [];
       for (let at = peer; at !== root; ) {

@@ -47,7 +47,7 @@ export interface AdmissionRecord {
   /** Ring entries, as Space wrote them. */
   readonly grant: unknown;
   readonly certificate: Certificate;
-  /** Granted as the creator's first donation, with the joiner as its witness. */
+  /** Granted to who is to be the heir of this peer, with the joiner as its witness. */
   readonly firstHeir: boolean;
 }
 
@@ -58,7 +58,7 @@ export interface AdmissionParts {
   readonly clock: Clock;
   readonly membership: OpenMembership;
   readonly invites: Invites;
-  readonly space: Pick<Space, 'grant' | 'grantFromBest'>;
+  readonly space: Pick<Space, 'grant' | 'grantFromBest' | 'pendingDonations'>;
   readonly records: Records;
   readonly state: AdmissionStateSection;
   readonly book: Pick<AddressBook, 'learn'>;
@@ -91,11 +91,10 @@ export function openAdmissionState(
 
 export function createAdmissions(parts: AdmissionParts): Admissions {
   const { clock, membership, invites, space, records, state, book, log } = parts;
-  const { self, creator } = membership;
+  const { self, needsHeir } = membership;
   /** Peers that are being served: a second link of the same peer waits for the first. */
   const turns = new Map<PeerId | 'first heir', Promise<void>>();
 
-  const needsHeir = () => self === creator && membership.heirOf(self) === undefined;
   const recordOf = (peer: PeerId) => state.get().find((record) => record.peer === peer);
 
   async function inTurn(key: PeerId | 'first heir', run: () => Promise<void>): Promise<void> {
@@ -110,7 +109,7 @@ export function createAdmissions(parts: AdmissionParts): Admissions {
     }
   }
 
-  /** The creator's first joiner becomes its heir: until that is settled, one joiner after another. */
+  /** Who joins next becomes the heir: until that is settled, one joiner after another. */
   function admit(talk: Conversation<JoinMessage>, link: Link, token: string): Promise<void> {
     const serve = () => inTurn(link.remote, () => serveJoiner(talk, link.remote, token));
     return needsHeir() ? inTurn('first heir', serve) : serve();
@@ -167,11 +166,17 @@ export function createAdmissions(parts: AdmissionParts): Admissions {
     return { ...common, chain: [certificate, ...membership.chain], donor, grant };
   }
 
-  /** A first heir's grant is worth nothing once another peer has become the heir while it was away; nor one of a removed donor. */
+  /**
+   * A coming heir's grant is worth nothing once another has become the heir while it was away: not even where the next one is wanted, since
+   * it was taken back. Nor is one of a removed donor.
+   */
   function usable(record: AdmissionRecord | undefined): AdmissionRecord | undefined {
     if (record === undefined || membership.isRemoved(record.donor)) return undefined;
-    const lost = record.firstHeir && !needsHeir() && membership.heirOf(self) !== record.peer;
-    return lost ? undefined : record;
+    if (!record.firstHeir || membership.witnessOf(self) === record.peer) return record;
+    const stands = space
+      .pendingDonations()
+      .some(({ owner, witness }) => owner === witness && owner === record.peer);
+    return stands && needsHeir() ? record : undefined;
   }
 
   async function provide(peer: PeerId): Promise<AdmissionRecord> {

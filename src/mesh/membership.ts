@@ -18,6 +18,7 @@ import { type Successor, successionOf, successorOf } from '../core/succession.ts
 import type { Log } from '../ports/log.ts';
 import type { Admission, Door, Refusal } from '../ports/transport.ts';
 import { acceptEpochDoor, epochDoor, withEpoch } from './epochs.ts';
+import { checkHeir, heirKey, readHeirKey } from './heirs.ts';
 import {
   type Arrival,
   type Epoch,
@@ -45,6 +46,8 @@ export interface Membership {
   heirOf(peer: PeerId): PeerId | undefined;
   /** Who witnesses `peer`'s donations now: its heir, or who stands in for a removed one. */
   witnessOf(peer: PeerId): PeerId | undefined;
+  /** Whether this peer is the last member and has no heir (any more): the next that joins through it becomes its heir. */
+  needsHeir(): boolean;
   /** Who inherits a removed peer (core/succession.ts). */
   takerOf(peer: PeerId): Successor | undefined;
   /** How far `by` is from `peer` in its line of heirs; undefined where it may not act for it. */
@@ -88,7 +91,7 @@ export interface OpenMembership extends Membership {
   publish(): Promise<void>;
   /** Makes a certificate with `heir` for a peer that joins here. Not published yet. Rejects with MembershipError `too-deep`. */
   issue(peer: PeerId, heir: PeerId): Promise<Certificate>;
-  /** Publishes a certificate that `issue` made; `firstHeir` also makes its peer the creator's heir. On disk when it resolves. */
+  /** Publishes a certificate that `issue` made; `firstHeir` also makes its peer this one's heir. On disk when it resolves. */
   welcome(certificate: Certificate, options?: { firstHeir?: boolean }): Promise<void>;
   /**
    * Removes a peer: its tombstone, and the certificates that hang on it, in one write. `root`: the private seed of the mesh's root key,
@@ -161,7 +164,11 @@ export function createMembership({ crypto, identity, state, records, log }: Memb
 
   const readers: Readonly<Record<string, (entry: RecordEntry) => void>> = {
     [KEY.heir](entry) {
-      if (entry.author === creator) read(entry, checkHeir, () => KEY.heir, roster.setCreatorHeir);
+      const { author, key } = entry;
+      const nth = readHeirKey(key) ?? 0;
+      const use = (heir: PeerId) =>
+        nth === 0 ? roster.setCreatorHeir(heir) : roster.addNamed(author, nth, heir);
+      if (nth > 0 || author === creator) read(entry, checkHeir, () => heirKey(nth), use);
     },
     [KEY.member](entry) {
       const use = (certificate: Certificate) => roster.addCertificate(certificate, entry.author);
@@ -208,13 +215,13 @@ export function createMembership({ crypto, identity, state, records, log }: Memb
     }
     const [seed, issuer] = rootSeed === undefined ? [identity.seed, self] : [rootSeed, root];
     const changes = new Map<string, unknown>();
-    // An own certificate for the same peer is worth as much, and there is one record for each peer.
+    // Also the removed peer's own: others lead up through it. One that this peer made itself is worth as much, and there is one record each.
     for (const certificate of roster.relyingOn(peer)) {
       const key = KEY.member + certificate.peer;
-      if (certificate.peer !== peer && records.get(self, key) === undefined) changes.set(key, certificate);
+      if (records.get(self, key) === undefined) changes.set(key, certificate);
     }
     const tombstone = signTombstone({ mesh, peer, issuer, adopter: self }, seed, crypto);
-    await records.putAll(changes.set(KEY.removed + peer, tombstone));
+    await Promise.all([records.keep(), records.putAll(changes.set(KEY.removed + peer, tombstone))]);
   }
 
   for (const tombstone of current().removal) roster.addTombstone(tombstone);
@@ -235,6 +242,7 @@ export function createMembership({ crypto, identity, state, records, log }: Memb
     isRemoved: roster.isRemoved,
     removed: roster.removed,
     heirOf: roster.heirOf,
+    needsHeir: () => roster.members().join() === self && successorOf(self, roster) === undefined,
     ...successionOf(roster),
     proofOf: roster.proofOf,
     hearProof(proof) {
@@ -278,7 +286,8 @@ export function createMembership({ crypto, identity, state, records, log }: Memb
     },
     async welcome(certificate, { firstHeir = false } = {}) {
       const changes = new Map<string, unknown>([[KEY.member + certificate.peer, certificate]]);
-      if (firstHeir) changes.set(KEY.heir, { peer: certificate.peer });
+      const nth = roster.heirOf(self) === undefined ? 0 : roster.namedBy(self).length + 1;
+      if (firstHeir) changes.set(heirKey(nth), { peer: certificate.peer });
       await records.putAll(changes);
     },
     bury,
@@ -288,11 +297,4 @@ export function createMembership({ crypto, identity, state, records, log }: Memb
       for (const stop of stops) stop();
     },
   };
-}
-
-function checkHeir(value: unknown, _mesh: MeshId, crypto: Crypto): Checked<PeerId> {
-  const heir = isFields(value) ? value.peer : undefined;
-  if (typeof heir === 'string' && crypto.publicKeyOf(heir) !== undefined)
-    return { ok: true, value: heir as PeerId };
-  return { ok: false, problem: 'malformed', message: 'not the record of an heir' };
 }

@@ -9,6 +9,11 @@ export interface Records {
   put(key: string, value: unknown): Promise<void>;
   /** Several at once: on disk and in gossip all or none. `undefined` removes a key. */
   putAll(changes: ReadonlyMap<string, unknown>): Promise<void>;
+  /**
+   * What others wrote goes to disk with whatever is written in this turn, not when there is time: for what rests on it when those who could
+   * tell it again may be gone.
+   */
+  keep(): Promise<void>;
   get(author: PeerId, key: string): unknown;
   /** All records whose key starts with `prefix`, of all authors; values are what the author wrote and unchecked by type. */
   entries(prefix: string): Iterable<RecordEntry>;
@@ -35,7 +40,7 @@ export const KEY = {
   removed: 'removed/',
   /** `ring/<start>-<last>/<epoch>-<version>`: ring entry that the author wrote. Never removed: later entries are checked against it. */
   ring: 'ring/',
-  /** `heir`: the creator's heir, written once, by the creator only. */
+  /** `heir`: the creator's heir, written once, by the creator only. `heir/<n>`: the author's nth later one (core/succession.ts). */
   heir: 'heir',
   /** `network/<id>`: the author's version of a network: see mesh/objects.ts. */
   network: 'network/',

@@ -200,6 +200,9 @@ export function createRecords(parts: RecordsParts): OpenRecords {
     replica,
     put: (key, value) => putAll(new Map([[key, value]])),
     putAll,
+    async keep() {
+      if (saving !== undefined) await saveOthers();
+    },
     get(author, key) {
       const entry = replica.get(author, key);
       return entry === undefined ? undefined : decodedOf(entry);

@@ -61,7 +61,7 @@ export interface Space {
   learn(entries: readonly RingEntry[]): void;
   /**
    * Donates about half of the largest free block (at least one address) to `to`, which need not be a member yet; resolves once the donation is witnessed
-   * and on disk. `firstHeir` makes `to` its own witness: only for the creator's first donation. Used by join.
+   * and on disk. `firstHeir` makes `to` its own witness: only where this peer needs an heir (Membership). Used by join.
    */
   grant(to: PeerId, options?: { firstHeir?: boolean }): Promise<readonly RingEntry[]>;
   /**
@@ -151,10 +151,9 @@ export function createSpace(parts: SpaceParts): Space {
   const allocator = createAllocator({ ...parts, ledger, state, asker, donor, waiting });
 
   async function grant(to: PeerId, { firstHeir = false } = {}): Promise<readonly RingEntry[]> {
-    const heir = membership.heirOf(self);
     const witness = membership.witnessOf(self);
-    if (firstHeir && (self !== membership.creator || (heir !== undefined && heir !== to))) {
-      throw new SpaceError('no-witness', 'only the first peer that joins the creator is its own witness');
+    if (firstHeir && !membership.needsHeir() && witness !== to) {
+      throw new SpaceError('no-witness', 'only who becomes the heir of this peer is its own witness');
     }
     const reply = await giver.give(request(to), firstHeir);
     if ('granted' in reply) return reply.granted;
@@ -239,9 +238,12 @@ export function genesisRecord(parts: {
   return { key: ringKey(value), value };
 }
 
-/** Signed by its donor and by a witness. That the witness is the donor's heir is checked where the membership of the donor is known. */
+/**
+ * Signed by its donor and by a witness. That the witness is the donor's heir is checked where the membership of the donor is known: that
+ * this peer is to be it, is written down when this peer has stored the grant.
+ */
 function isGrantFor(entry: RingEntry, { self, range, membership, crypto }: SpaceParts): boolean {
-  const heir = membership.heirOf(entry.donor) ?? entry.witness;
+  const heir = entry.witness === self ? self : (membership.heirOf(entry.donor) ?? entry.witness);
   const standsIn = (donor: PeerId, witness: PeerId) => membership.depthOf(donor, witness) !== undefined;
   return (
     entry.owner === self &&

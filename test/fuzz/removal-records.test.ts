@@ -66,6 +66,7 @@ test('whatever a member writes about the entries of a removed peer is read or ig
         records: {
           put: async () => {},
           putAll: async () => {},
+          keep: async () => {},
           get: (author, key) => entries.find((entry) => entry.author === author && entry.key === key)?.value,
           entries: (prefix) => entries.filter(({ key }) => key.startsWith(prefix)),
           watch: () => () => {},

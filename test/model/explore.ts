@@ -72,3 +72,17 @@ export function walk<State>(
   }
   return { steps, violation: undefined };
 }
+
+/** Takes the steps of these names. `stopped`: the first that is not possible; `fault`: what is wrong where it ended. */
+export function follow<State>(
+  system: System<State>,
+  names: readonly string[],
+): { readonly stopped: string | undefined; readonly fault: string | undefined } {
+  let state = system.initial;
+  for (const name of names) {
+    const next = [...system.steps(state)].find(([step]) => step === name);
+    if (next === undefined) return { stopped: name, fault: system.fault(state) };
+    state = next[1];
+  }
+  return { stopped: undefined, fault: system.fault(state) };
+}

@@ -3,7 +3,7 @@
  *
  *   npm run model -- --peers 4 --full          what the test suite has no time for: minutes, and some gigabytes of memory
  *   npm run model -- --peers 5 --walk 60       random walks for a minute
- *   --addresses N --donations N --removals N --crashes --owner D --donors AD --receivers AB --limit STATES
+ *   --newcomers N --addresses N --donations N --removals N --crashes --owner D --donors AD --receivers AB --limit STATES
  */
 import { parseArgs } from 'node:util';
 import { createSeededRandom } from '../../src/ports/memory/random.ts';
@@ -16,6 +16,7 @@ const flag = { type: 'boolean', default: false } as const;
 const { values } = parseArgs({
   options: {
     peers: text,
+    newcomers: text,
     addresses: text,
     donations: text,
     removals: text,
@@ -38,6 +39,7 @@ const limits: Limits = {
   removals: count(values.removals, 2),
   crashes: values.crashes,
   ...full,
+  ...(values.newcomers === undefined ? {} : { newcomers: count(values.newcomers, 0) }),
   ...(values.owner === undefined ? {} : { owner: values.owner }),
   ...(values.donors === undefined ? {} : { donors: values.donors }),
   ...(values.receivers === undefined ? {} : { receivers: values.receivers }),

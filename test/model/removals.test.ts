@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createSeededRandom } from '../../src/ports/memory/random.ts';
-import { explore, walk } from './explore.ts';
+import { explore, follow, walk } from './explore.ts';
 import { removals } from './removals.ts';
 import { type Limits, REAL_RULES, type Rules } from './rules.ts';
 
@@ -28,6 +28,10 @@ const SEARCHES: readonly (readonly [string, Limits])[] = [
       removers: 'B',
       victims: 'CD',
     },
+  ],
+  [
+    'two peers of which each may be left alone and let somebody in as its heir',
+    { peers: 2, newcomers: 1, addresses: 1, donations: 1, removals: 2, crashes: false },
   ],
 ];
 
@@ -63,6 +67,21 @@ const CHAIN: Limits = {
   receivers: 'A',
 };
 
+/** Who crashes has promised before. */
+const CRASHES: Limits = { ...CHAIN, crashes: true, donors: 'D', removers: 'B', victims: 'CD' };
+/** Both of a split remove each other, and go on with one of the others. */
+const NAMES: Limits = {
+  peers: 4,
+  addresses: 1,
+  donations: 4,
+  removals: 2,
+  crashes: false,
+  donors: 'AB',
+  receivers: 'CD',
+  removers: 'AB',
+  victims: 'AB',
+};
+
 /** What happens when a rule is left out. Each must be found, or the search is worth nothing. */
 const MUTATIONS: readonly (readonly [string, Partial<Rules>, Limits])[] = [
   ['uses a donation that no witness has stored', { witnessBeforeUse: false }, SMALL],
@@ -72,6 +91,8 @@ const MUTATIONS: readonly (readonly [string, Partial<Rules>, Limits])[] = [
   ['takes over down the line without the promises of all', { everybodyPromises: false }, CHAIN],
   ['takes late grants of a donor that is taken over', { lateGrantsRefused: false }, CHAIN],
   ['closes an account before it has heard all that was promised', { takerHearsAll: false }, CHAIN],
+  ['loses its promises in a crash', { promisesAreKept: false }, CRASHES],
+  ['names an heir while others are members', { onlyLastNames: false }, NAMES],
 ];
 
 for (const [name, mutation, limits] of MUTATIONS) {
@@ -81,3 +102,33 @@ for (const [name, mutation, limits] of MUTATIONS) {
     t.diagnostic(`${states} states, ${violation.fault}: ${violation.trace.join('; ')}`);
   });
 }
+
+/** D's heir C takes over, gives to A, whose word B has witnessed, and is removed; A and B crash and hear of the removals only. */
+const FORGETFUL = [
+  'C removes D',
+  'C takes over 0-0 weft C 1.0 D',
+  'C intends 0-0 weft A 1.1 C',
+  'B hears that C removed D',
+  'B hears 0-0 weft C 1.0 D',
+  'B witnesses 0-0 weft A 1.1 C',
+  'C publishes 0-0 weft A 1.1 C (B)',
+  'A hears that C removed D',
+  'A hears 0-0 weft C 1.0 D',
+  'A hears 0-0 weft A 1.1 C',
+  'A crashes',
+  'B crashes',
+  'B removes C',
+  'B hears that C removed D',
+  'A hears that B removed C',
+  'A hears that C removed D',
+  'B closes D',
+  'B takes over 0-0 weft B 2.0 D',
+];
+
+test('what own space rests on is promised after a crash as well, and would be given twice if it were forgotten', () => {
+  const limits: Limits = { ...CHAIN, crashes: true, donors: 'C' };
+  const kept = follow(removals(REAL_RULES, limits), FORGETFUL);
+  assert.deepEqual(kept, { stopped: 'B closes D', fault: undefined }, 'B has to hear of the takeover first');
+  const lost = follow(removals({ ...REAL_RULES, historyIsKept: false }, limits), FORGETFUL);
+  assert.match(lost.fault ?? '', /may be used by A and B/);
+});

@@ -10,6 +10,10 @@ export interface Rules {
   readonly promisesAreKept: boolean;
   readonly epochByDepth: boolean;
   readonly ownerOnly: boolean;
+  /** Whether what a peer's own space rests on is on its disk. */
+  readonly historyIsKept: boolean;
+  /** Whether only the last member names an heir, and somebody who joins; otherwise whoever has none any more, and any member. */
+  readonly onlyLastNames: boolean;
 }
 
 export const REAL_RULES: Rules = {
@@ -23,10 +27,14 @@ export const REAL_RULES: Rules = {
   promisesAreKept: true,
   epochByDepth: true,
   ownerOnly: true,
+  historyIsKept: true,
+  onlyLastNames: true,
 };
 
 export interface Limits {
   readonly peers: number;
+  /** How many more may join, each as the heir of somebody who is left alone; absent: none. */
+  readonly newcomers?: number;
   readonly addresses: number;
   readonly donations: number;
   readonly removals: number;

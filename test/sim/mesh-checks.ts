@@ -22,12 +22,13 @@ function entriesOf(crypto: Crypto, { records, membership }: Mesh): readonly Ring
   return [...records.entries(KEY.ring)].flatMap(({ value }) => {
     const decoded = decodeEntry(value);
     if (!decoded.ok) return [];
-    const fault = witnessFault(crypto, membership.mesh, decoded.value, membership.heirOf);
+    const standsIn = (donor: PeerId, witness: PeerId) => membership.depthOf(donor, witness) !== undefined;
+    const fault = witnessFault(crypto, membership.mesh, decoded.value, membership.heirOf, standsIn);
     return fault === undefined ? [decoded.value] : [];
   });
 }
 
-/** At every moment: the ring of each host is one, no address may be used by two, no endpoints share one. */
+/** At every moment: the ring of each host is one, no address may be used by two that are admitted, no endpoints of theirs share one. */
 export function createChecks(world: MeshWorld) {
   /** Addresses that endpoints were told, by `host endpoint`: they use them even while the daemon is down. */
   const told = new Map<string, string>();
@@ -49,9 +50,13 @@ export function createChecks(world: MeshWorld) {
     }
   }
 
+  /** Removed, as any host knows: what such a one still holds is for itself alone. */
+  const isGone = ({ peer }: SimHost) => world.running().some(({ mesh }) => mesh?.membership.isRemoved(peer));
+  const admitted = () => world.running().filter((host) => !isGone(host));
+
   function checkHeld(): void {
     const holders = new Map<PeerId, readonly Range[]>();
-    for (const { mesh, peer } of world.running()) {
+    for (const { mesh, peer } of admitted()) {
       if (mesh === undefined) continue;
       const own = mesh.space.ring().filter(({ owner }) => owner === peer);
       holders.set(
@@ -69,8 +74,9 @@ export function createChecks(world: MeshWorld) {
       assert.equal(other, user, `${address} is used by ${other} and by ${user}`);
       users.set(address, user);
     };
-    for (const [user, address] of told) use(address, user);
-    for (const { name, mesh } of world.running()) {
+    const gone = new Set(world.hosts.filter(isGone).map(({ name }) => name));
+    for (const [user, address] of told) if (!gone.has(user.split(' ')[0] as string)) use(address, user);
+    for (const { name, mesh } of admitted()) {
       for (const { endpoint, address } of mesh?.space.allocations() ?? [])
         use(address, `${name} ${endpoint}`);
     }

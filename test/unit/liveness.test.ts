@@ -28,6 +28,7 @@ function createWorld({
       published.push({ at: clock.now(), links: value });
     },
     putAll: async () => {},
+    keep: async () => {},
     get: () => undefined,
     entries: () => saved,
     watch(_prefix, handler) {

@@ -232,6 +232,55 @@ test('the creator can be removed by its heir and the mesh goes on', async () => 
   assert.ok(b.membership.isMember(d.identity.peer));
 });
 
+test('the last host names who joins it its heir, again and again, and either may remove the other', async () => {
+  const { shared, found, join } = await createWorld();
+  const a = await found();
+  const b = await join(a);
+  assert.equal(a.membership.needsHeir(), false, 'it has one, and is not alone');
+  await b.membership.bury(a.identity.peer);
+  assert.ok(b.membership.needsHeir());
+  assert.equal(b.membership.witnessOf(b.identity.peer), undefined);
+
+  const c = await join(b);
+  assert.equal(b.membership.needsHeir(), false);
+  for (const { membership } of [b, c]) {
+    assert.deepEqual(membership.members(), ids(b, c));
+    assert.equal(membership.witnessOf(b.identity.peer), c.identity.peer);
+  }
+  await b.membership.bury(c.identity.peer);
+  shared.sync();
+  const d = await join(b);
+  assert.equal(d.membership.witnessOf(b.identity.peer), d.identity.peer);
+  const e = await join(d);
+  await d.membership.bury(b.identity.peer);
+  shared.sync();
+  for (const { membership } of [d, e]) {
+    assert.deepEqual(membership.members(), ids(d, e));
+    assert.equal(membership.witnessOf(e.identity.peer), d.identity.peer);
+    assert.equal(membership.takerOf(a.identity.peer)?.peer, d.identity.peer);
+  }
+  await d.membership.bury(e.identity.peer);
+  shared.sync();
+  const f = await join(d);
+  for (const { membership } of [d, f]) assert.deepEqual(membership.members(), ids(d, f));
+});
+
+test('whom a host names that is not the last has no say', async () => {
+  const { shared, found, join } = await createWorld();
+  const a = await found();
+  const b = await join(a);
+  const c = await join(a);
+  await a.records.put(`${KEY.heir}/1`, { peer: c.identity.peer });
+  await a.records.put(`${KEY.heir}/01`, { peer: c.identity.peer });
+  await b.records.put(`${KEY.heir}/2`, { peer: c.identity.peer });
+  shared.sync();
+  for (const { membership } of [a, b, c]) {
+    assert.equal(membership.witnessOf(a.identity.peer), b.identity.peer);
+    assert.equal(membership.depthOf(a.identity.peer, c.identity.peer), undefined);
+  }
+  await assert.rejects(c.membership.bury(a.identity.peer), { code: 'not-heir' });
+});
+
 test('who belongs to the mesh does not depend on the order in which records arrive', async () => {
   const { shared, crypto, found, join } = await createWorld();
   const a = await found();

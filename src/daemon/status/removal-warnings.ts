@@ -85,27 +85,19 @@ export const REMOVAL_RULES: readonly Rule[] = [
   },
   ({ network }) => {
     if (network === undefined || !isWithoutWitness(network.mesh)) return undefined;
-    const alone = network.mesh.membership.members().length === 1;
-    const text = 'The line of heirs of this host was removed, so nobody can witness what it gives away';
-    return alone
-      ? {
-          code: 'no-witness',
-          severity: 'warning',
-          text: `${text}: no further host can join`,
-          remedy: 'for more hosts make a new mesh: `weft down`, move the state folder away, `weft up`',
-        }
-      : {
-          code: 'no-witness',
-          severity: 'info',
-          text: `${text}: other hosts get addresses from each other only`,
-          remedy: 'nothing, while `weft status ipam` shows that others have free addresses',
-        };
+    return {
+      code: 'no-witness',
+      severity: 'info',
+      text: 'The line of heirs of this host was removed, so nobody can witness what it gives away: other hosts get addresses from each other only',
+      remedy: 'nothing, while `weft status ipam` shows that others have free addresses',
+    };
   },
 ];
 
-/** For ever: a removal is never undone (core/succession.ts). */
+/** Until it is the last host, whose heir the next one becomes (core/succession.ts). */
 function isWithoutWitness({ membership }: Mesh): boolean {
   const { self } = membership;
+  if (membership.needsHeir()) return false;
   const had = membership.heirOf(self) !== undefined;
   return had && membership.witnessOf(self) === undefined && !membership.isRemoved(self);
 }

@@ -32,7 +32,7 @@ export interface Donor {
   pendingAt(address: number): Pending | undefined;
   /** The block donation to `to` that is under way. */
   pendingTo(to: PeerId): Pending | undefined;
-  /** A donation to `to` that is published but does not count yet: the creator's first, until its heir is known. */
+  /** A donation to `to` that is published but does not count yet: to who is to be this peer's heir, until that is written. */
   publishedTo(to: PeerId): RingEntry | undefined;
   /** Whether the heir answers, which it must before a donation is worth beginning: what is promised away cannot be taken back. */
   heirAnswers(to: PeerId, timeout: number): Promise<boolean>;
@@ -132,10 +132,10 @@ export function createDonor(parts: DonorParts): Donor {
     if (left.length < intents.length) state.intents.set(left).catch(() => {});
   }
 
-  /** The creator's first donation, to a joiner that did not become its heir: nobody will ever count it. */
+  /** To a joiner that was to become the heir and did not, because another has: nobody will ever count it. */
   function isLost({ witness }: RingEntry): boolean {
-    const heir = membership.heirOf(self);
-    return witness !== undefined && heir !== undefined && heir !== witness;
+    if (witness === undefined || membership.witnessOf(self) === undefined) return false;
+    return membership.depthOf(self, witness) === undefined;
   }
 
   /** That another peer is the heir goes to disk before this does, in the same file. */
@@ -171,7 +171,7 @@ export function createDonor(parts: DonorParts): Donor {
     },
     publishedTo(to) {
       // With another heir than `to` it will never count.
-      if (membership.heirOf(self) !== undefined) return undefined;
+      if (membership.witnessOf(self) !== undefined) return undefined;
       const intent = state.intents.get().find(({ owner, donor }) => owner === to && donor === self);
       const decoded = intent && decodeEntry(records.get(self, ringKey(intent)));
       return decoded?.ok ? decoded.value : undefined;

@@ -16,7 +16,7 @@ import type { Waiting } from './waiting.ts';
 
 /** Answers who asks this peer for addresses. */
 export interface Giver {
-  /** Never rejects for want of space or witness: the reply says it. `ownWitness`: `for` becomes the creator's heir. */
+  /** Never rejects for want of space or witness: the reply says it. `ownWitness`: `for` becomes this peer's heir. */
   give(request: SpaceRequest, ownWitness?: boolean): Promise<SpaceReply>;
 }
 

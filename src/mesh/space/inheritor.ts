@@ -150,8 +150,13 @@ export function createInheritor(parts: InheritorParts): Inheritor {
       closings.closingOf(peer),
       (entry) => membership.depthOf(peer, entry.owner),
     );
-    await records.putAll(closings.closingRecords(peer, { depth, standing }));
+    await keepWith(closings.closingRecords(peer, { depth, standing }));
     return true;
+  }
+
+  /** A takeover counts where the history before it is known, which nobody but this peer may be left to tell. */
+  async function keepWith(changes: ReadonlyMap<string, unknown>): Promise<void> {
+    await Promise.all([records.keep(), records.putAll(changes)]);
   }
 
   async function take(peer: PeerId, depth: number): Promise<void> {
@@ -163,7 +168,7 @@ export function createInheritor(parts: InheritorParts): Inheritor {
     const entries = changes.map((change: RingChange) =>
       signChange(crypto, identity, membership.mesh, change),
     );
-    await records.putAll(new Map(entries.map((entry) => [ringKey(entry), entry])));
+    await keepWith(new Map(entries.map((entry) => [ringKey(entry), entry])));
     const addresses = changes.reduce((sum, change) => sum + sizeOf(change), 0);
     log.info('took over the addresses of a removed peer', { peer, addresses });
   }

@@ -2,7 +2,7 @@ import type { Range } from '../../core/address.ts';
 import type { Crypto } from '../../core/crypto.ts';
 import { type Block, ownBlocks } from '../../core/donation.ts';
 import { DEFAULT_NETWORK, type PeerId } from '../../core/ids.ts';
-import { itemAt, sizeOf } from '../../core/ranges.ts';
+import { itemAt, overlaps, sizeOf } from '../../core/ranges.ts';
 import {
   type RefusedReason,
   type RingSource,
@@ -13,6 +13,7 @@ import {
 import { createRingBook } from '../../core/ring-book.ts';
 import {
   changeText,
+  compareAge,
   decodeEntry,
   isDonorsWord,
   isTakeover,
@@ -152,12 +153,30 @@ export function createLedger(parts: LedgerParts): Ledger {
 
   /** Goes to disk with whatever is allocated from it, since all sections are written together. */
   function noteOwn(): void {
-    const own = entriesOf(self);
-    vouch(own);
+    const now = entriesOf(self);
+    vouch(now);
+    const own = [...now, ...unpublishedBefore(now)];
     const held = new Set(state.held.get().map(ringKey));
     if (own.length === held.size && own.every((entry) => held.has(ringKey(entry)))) return;
     // Who allocates waits for its own write, which takes this one along; a disk that fails is reported there.
     state.held.set(own).catch(() => {});
+    // A promise about a removed peer has to name all that own space rests on (core/takeover.ts), also after a crash.
+    records.keep().catch(() => {});
+  }
+
+  /** Earlier gifts of the same addresses that came in a message only. */
+  function unpublishedBefore(own: readonly RingEntry[]): readonly RingEntry[] {
+    const known = [...all.values()].filter((source) => source.entry.owner === self && counts(source));
+    const isBefore = (entry: RingEntry) =>
+      own.some((one) => overlaps(one, entry) && compareAge(entry, one) < 0);
+    return known.map(({ entry }) => entry).filter((entry) => isBefore(entry) && !isPublished(entry));
+  }
+
+  function isPublished(entry: RingEntry): boolean {
+    const authors = [writerOf(entry), entry.owner, entry.witness];
+    return authors.some(
+      (author) => author !== undefined && records.get(author, ringKey(entry)) !== undefined,
+    );
   }
 
   /** Of its own gifts from the peer whose heir it is, this peer is the witness: it must not forget them when it gives them on. */
@@ -255,12 +274,7 @@ export function createLedger(parts: LedgerParts): Ledger {
       }
       return [...heard.values()];
     },
-    isPublished: (entry) => {
-      const { owner, witness } = entry;
-      return [writerOf(entry), owner, witness].some(
-        (author) => author !== undefined && records.get(author, ringKey(entry)) !== undefined,
-      );
-    },
+    isPublished,
     watch(handler) {
       watchers.add(handler);
       return () => watchers.delete(handler);

@@ -64,7 +64,7 @@ export function createJoinWorld({ crypto = createMemoryCrypto(), latency = 1, di
   function createSpace(
     { identity }: Machine,
     membership: OpenMembership,
-  ): Pick<Space, 'grant' | 'grantFromBest'> {
+  ): Pick<Space, 'grant' | 'grantFromBest' | 'pendingDonations'> {
     async function grant(to: PeerId): Promise<readonly RingEntry[]> {
       await new Promise<void>((resolve) => void clock.setTimer(1, resolve));
       const start = RANGE.start + 0x100 * (given.size + 1);
@@ -74,7 +74,11 @@ export function createJoinWorld({ crypto = createMemoryCrypto(), latency = 1, di
       given.set(to, entry);
       return [entry];
     }
-    return { grant, grantFromBest: async (to) => ({ donor: identity.peer, entries: await grant(to) }) };
+    return {
+      grant,
+      grantFromBest: async (to) => ({ donor: identity.peer, entries: await grant(to) }),
+      pendingDonations: () => [...given.values()].map((entry) => ({ ...entry, witness: entry.owner })),
+    };
   }
 
   async function startIssuer(machine: Machine, makeSpace = createSpace): Promise<Issuer> {

@@ -59,13 +59,12 @@ export async function createWorld(crypto: Crypto = createMemoryCrypto()) {
     return member;
   }
 
-  /** `heir` is the issuer unless told otherwise. The creator's first joiner becomes the creator's heir. */
+  /** `heir` is the issuer unless told otherwise. Who joins where an heir is needed becomes it. */
   async function join(issuer: Member, heir: PeerId = issuer.identity.peer): Promise<Member> {
     const identity = newIdentity(crypto);
     const state = await openState(crypto, identity);
     const { membership } = issuer;
-    const firstHeir =
-      membership.self === membership.creator && membership.heirOf(membership.self) === undefined;
+    const firstHeir = membership.needsHeir();
     const certificate = await membership.issue(identity.peer, heir);
     await membership.welcome(certificate, { firstHeir });
     await state.set({

@@ -157,6 +157,7 @@ export function createFakeMesh(creatorName: string, seed = 1): FakeMesh {
     const lineage: Lineage = {
       heirOf: (peer) => heirs.get(peer),
       adopterOf: (peer) => adopters.get(peer),
+      namedBy: () => [],
       isRemoved: (peer) => removals.get(host.peer)?.has(peer) === true,
     };
     const unused = () => {
@@ -172,6 +173,7 @@ export function createFakeMesh(creatorName: string, seed = 1): FakeMesh {
       removed: () => [...(removals.get(host.peer) ?? [])].sort(),
       heirOf: lineage.heirOf,
       witnessOf: (peer) => successorOf(peer, lineage)?.peer,
+      needsHeir: () => successorOf(host.peer, lineage) === undefined,
       takerOf: (peer) => takerOf(peer, lineage),
       depthOf: (peer, by) => depthOf(peer, by, lineage),
       isKnown: (peer) => members.has(peer),
@@ -321,6 +323,7 @@ function createRecords(host: FakeHost, keeper: Keeper, tell: (entries: readonly 
       for (const entry of entries) take(entry);
       tell(entries);
     },
+    keep: async () => {},
     get: (author, key) => known.get(author)?.get(key)?.value,
     entries: (prefix) => all().filter(({ key, value }) => key.startsWith(prefix) && value !== undefined),
     watch(prefix, handler) {

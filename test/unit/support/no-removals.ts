@@ -8,6 +8,7 @@ export function noRemovals(heirOf: (peer: PeerId) => PeerId | undefined = () => 
     removed: () => [],
     heirOf,
     witnessOf: heirOf,
+    needsHeir: () => false,
     takerOf: () => undefined,
     depthOf: (peer, by) => (heirOf(peer) === by ? 1 : undefined),
     proofOf: () => [],

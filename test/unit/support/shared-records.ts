@@ -55,6 +55,7 @@ function createReplica(self: PeerId): Replica {
     records: {
       put: (key, value) => putAll(new Map([[key, value]])),
       putAll,
+      keep: async () => {},
       get: (author, key) => open(maps.get(author)?.get(key)),
       *entries(prefix) {
         for (const [author, map] of maps) {
