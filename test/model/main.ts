@@ -3,6 +3,7 @@
  *
  *   npm run model -- --peers 4 --full          what the test suite has no time for: minutes, and some gigabytes of memory
  *   npm run model -- --peers 5 --walk 60       random walks for a minute
+ *   npm run model -- --peers 2 --newcomers 1   each may be left alone, and let the newcomer in as its heir
  *   --newcomers N --addresses N --donations N --removals N --crashes --owner D --donors AD --receivers AB --limit STATES
  */
 import { parseArgs } from 'node:util';
