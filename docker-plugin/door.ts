@@ -9,10 +9,12 @@ import { createLeases } from './leases.ts';
 import { createNetworkDriver, macFor, type NetworkDriver } from './network-driver.ts';
 import type { DoorParts } from './parts.ts';
 import { type EndpointRecord, type NetworkRecord, openRecords } from './records.ts';
+import type { Swarm } from './swarm.ts';
 
 /** Docker's networks and containers on this host, while the mesh is up. */
 export interface DockerDoor {
   readonly ipam: Ipam;
+  readonly swarm: Pick<Swarm, 'allocateNetwork' | 'freeNetwork'>;
   readonly driver: Omit<NetworkDriver, 'dropEndpoint' | 'dropNetwork'>;
   /** Docker networks that Docker has made here. */
   networks(): readonly NetworkRecord[];
@@ -50,6 +52,7 @@ export function createDockerDoor(parts: DoorParts): DockerDoor {
   const shared = { ...parts, records, leases, locks };
   const driver = createNetworkDriver(shared);
   const ipam = createIpam({ ...shared, dropEndpoint: driver.dropEndpoint });
+  const { swarm } = ipam;
   let links = new Map<EndpointId, { readonly hostLink: string; readonly up: boolean }>();
   let timer: Timer | undefined;
   let running = false;
@@ -85,6 +88,7 @@ export function createDockerDoor(parts: DoorParts): DockerDoor {
   async function reconcile(): Promise<void> {
     await leases.tidy();
     await ipam.tidy();
+    await swarm.tidy();
     links = new Map((await host.plugged()).map((link) => [link.endpoint, link]));
     for (const { id, sandbox } of records.endpoints.all()) {
       if (sandbox === null || links.has(id)) continue;
@@ -132,6 +136,7 @@ export function createDockerDoor(parts: DoorParts): DockerDoor {
 
   return {
     ipam,
+    swarm,
     driver: {
       ...driver,
       createNetwork: told(driver.createNetwork),

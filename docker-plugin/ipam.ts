@@ -1,4 +1,4 @@
-import { formatIpv4, parseCidr, parseIpv4, quote } from '../src/core/address.ts';
+import { parseCidr, parseIpv4, quote } from '../src/core/address.ts';
 import type { EndpointId, NetworkId } from '../src/core/ids.ts';
 import type { JsonObject } from '../src/core/json.ts';
 import type { Locks } from '../src/core/locks.ts';
@@ -8,7 +8,9 @@ import { DockerError } from './errors.ts';
 import { addressOf, mapOf, textOf } from './fields.ts';
 import type { Lease, Leases } from './leases.ts';
 import type { DoorParts } from './parts.ts';
+import { baseOf, GATEWAY, placeholderOf, poolReply, prefixOf } from './pools.ts';
 import type { PoolRecord, Records } from './records.ts';
+import { createSwarm, type FoundNetwork, networkOfSwarmPool, type Swarm } from './swarm.ts';
 
 /** Docker's IpamDriver: a pool is a network of the mesh, and its id the network's. */
 export interface Ipam {
@@ -22,6 +24,7 @@ export interface Ipam {
   settlePool(id: string): Promise<void>;
   /** Removes what a crash left between the making of a network and the answer to Docker, which knows nothing of it. */
   tidy(): Promise<void>;
+  readonly swarm: Swarm;
 }
 
 export interface IpamParts extends DoorParts {
@@ -36,23 +39,64 @@ export interface IpamParts extends DoorParts {
 export const LOCAL_SPACE = 'WeftLocal';
 export const GLOBAL_SPACE = 'WeftGlobal';
 
+/** What a manager of a swarm has made is known to all hosts in a tenth of a second; to one that was cut off, later. */
+const NEWS_PATIENCE = 5_000;
+
 /** CreateNetwork follows RequestPool at once. Only a pool for another driver's network stays without it, and gives out addresses. */
 const ABANDONED_AFTER = 600_000;
 
-const GATEWAY = 'com.docker.network.gateway';
 const CONTAINER = 'com.docker.network.endpoint.name';
 
 export function createIpam(parts: IpamParts): Ipam {
-  const { self, networks, records, leases, locks, dropEndpoint, clock, log } = parts;
+  const { self, scope, networks, records, leases, locks, dropEndpoint, clock, log } = parts;
   const { pools } = records;
+  const swarm = createSwarm({ ...parts, findOrMake });
   const idleSince = new Map<string, number>();
   let making = 0;
 
   async function requestPool(body: JsonObject): Promise<object> {
     if (body.V6 === true) throw noIpv6();
+    making += 1;
+    try {
+      if (textOf(body, 'AddressSpace') === GLOBAL_SPACE) return await swarm.requestPool(body);
+      const { network, made } = await (scope === 'local' ? findOrMake(body) : findSwarms(body));
+      await usePool(network, made);
+      return poolReply(network, network.id);
+    } finally {
+      making -= 1;
+    }
+  }
+
+  /** On a node of a swarm, which makes no network: the manager has, and that may have to get here. */
+  async function findSwarms(body: JsonObject): Promise<FoundNetwork> {
+    const subnet = cidrOf(body, 'Pool') ?? '';
+    const find = () => networks.list().find((network) => network.subnet === subnet);
+    const network = find() ?? (await appears(find));
+    if (network !== undefined) return { network, made: false };
+    throw new DockerError(
+      'unknown-network',
+      `the swarm's network ${quote(subnet)} is not in the mesh of this host: see with \`weft status peers\` whether it reaches the managers`,
+    );
+  }
+
+  function appears(find: () => NetworkInfo | undefined): Promise<NetworkInfo | undefined> {
+    return new Promise((resolve) => {
+      const done = (found: NetworkInfo | undefined) => {
+        timer.cancel();
+        stop();
+        resolve(found);
+      };
+      const timer = clock.setTimer(NEWS_PATIENCE, () => done(undefined));
+      const stop = networks.watch(() => {
+        const found = find();
+        if (found !== undefined) done(found);
+      });
+    });
+  }
+
+  async function findOrMake(body: JsonObject): Promise<FoundNetwork> {
     const [subnet, ipRange] = [cidrOf(body, 'Pool'), cidrOf(body, 'SubPool')];
     const there = networks.list().find((network) => network.subnet === subnet);
-    const made = there === undefined;
     if (there !== undefined && ipRange !== undefined && ipRange !== there.ipRange) {
       const own = there.ipRange === null ? 'without an --ip-range' : `with --ip-range ${there.ipRange}`;
       throw new DockerError(
@@ -60,20 +104,12 @@ export function createIpam(parts: IpamParts): Ipam {
         `the network ${there.name ?? there.id} was made ${own}, which holds on every host: give the same, or leave it out`,
       );
     }
-    making += 1;
-    try {
-      const network =
-        there ??
-        (await networks.create({
-          name: null,
-          ...(subnet === undefined ? {} : { subnet }),
-          ...(ipRange === undefined ? {} : { ipRange }),
-        }));
-      await usePool(network, made);
-      return { PoolID: network.id, Pool: network.subnet, Data: { [GATEWAY]: baseOf(network) } };
-    } finally {
-      making -= 1;
-    }
+    if (there !== undefined) return { network: there, made: false };
+    const wish = {
+      ...(subnet === undefined ? {} : { subnet }),
+      ...(ipRange === undefined ? {} : { ipRange }),
+    };
+    return { network: await networks.create({ name: null, ...wish }), made: true };
   }
 
   /** No await before the write: calls for one subnet at a time count each other. */
@@ -90,7 +126,8 @@ export function createIpam(parts: IpamParts): Ipam {
   async function tidy(): Promise<void> {
     if (making > 0) return;
     for (const { id, name, clash, creator } of networks.list()) {
-      if (creator !== self || name !== null || clash !== null || pools.get(id) !== undefined) continue;
+      if (creator !== self || name !== null || clash !== null) continue;
+      if (pools.get(id) !== undefined || records.swarm.get(id) !== undefined) continue;
       log.info('network removed that was never given to Docker', { network: id });
       await networks.remove(id);
     }
@@ -114,6 +151,7 @@ export function createIpam(parts: IpamParts): Ipam {
   }
 
   async function releasePool(body: JsonObject): Promise<object> {
+    if (isSwarms(body)) return swarm.releasePool(body);
     const id = textOf(body, 'PoolID');
     return locks(id, async () => {
       const pool = pools.get(id);
@@ -139,7 +177,7 @@ export function createIpam(parts: IpamParts): Ipam {
       if (network === pool.id) await locks(id, () => dropEndpoint(id));
     }
     for (const { id, network } of leases.all()) if (network === pool.id) await leases.release(id);
-    const owned = (pool.made || pool.used) && pool.id !== 'weft';
+    const owned = scope === 'local' && (pool.made || pool.used) && pool.id !== 'weft';
     if (owned && networks.get(pool.id) !== undefined) {
       try {
         await networks.remove(pool.id);
@@ -153,13 +191,17 @@ export function createIpam(parts: IpamParts): Ipam {
 
   async function requestAddress(body: JsonObject): Promise<object> {
     const [network, pool] = findPool(body);
-    const wanted = addressOf(body, 'Address');
+    const named = addressOf(body, 'Address');
+    const isPlaceholder = scope === 'global' && named === placeholderOf(network);
+    const wanted = isPlaceholder ? undefined : named;
     const gateway = mapOf(body, 'Options').RequestAddressType === GATEWAY;
     if (gateway && wanted === undefined) return reply(baseOf(network));
     if (wanted !== undefined) {
       const base = baseOf(network);
       if (gateway && base.startsWith(`${wanted}/`)) return reply(base);
       if (gateway || !pool.used) return reserve(pool, wanted, gateway);
+      // Whether it can be had is up to the node that has the container.
+      if (isSwarms(body)) return reply(`${wanted}/${prefixOf(network)}`);
       if (setAside(network).includes(wanted)) {
         throw new DockerError(
           'address-in-use',
@@ -167,6 +209,7 @@ export function createIpam(parts: IpamParts): Ipam {
         );
       }
     }
+    if (isSwarms(body)) return reply(`${placeholderOf(network)}/${prefixOf(network)}`);
     const lease = await (wanted === undefined
       ? takeAny(network.id, textOf(mapOf(body, 'Options'), CONTAINER) || undefined)
       : leases.take(network.id, wanted));
@@ -187,7 +230,7 @@ export function createIpam(parts: IpamParts): Ipam {
   }
 
   function findPool(body: JsonObject): readonly [NetworkInfo, PoolRecord] {
-    const id = textOf(body, 'PoolID');
+    const id = networkOfSwarmPool(textOf(body, 'PoolID')) ?? textOf(body, 'PoolID');
     const network = networks.get(id);
     if (network === undefined || network.id !== id) {
       throw new DockerError(
@@ -196,7 +239,9 @@ export function createIpam(parts: IpamParts): Ipam {
       );
     }
     // A pool that a lost state file has forgotten is taken up again: Docker does not ask for it a second time.
-    return [network, pools.get(id) ?? { id: network.id, uses: 1, made: false, used: true }];
+    const record = isSwarms(body) ? records.swarm.get(id) : pools.get(id);
+    if (record !== undefined) return [network, { uses: 1, ...record }];
+    return [network, { id: network.id, uses: 1, made: false, used: true }];
   }
 
   /** Gateway and auxiliary addresses belong to the network, not to a host: every host's create command names the same ones. */
@@ -238,7 +283,11 @@ export function createIpam(parts: IpamParts): Ipam {
     });
   }
 
-  return { requestPool, releasePool, requestAddress, releaseAddress, forgetPool, settlePool, tidy };
+  return { requestPool, releasePool, requestAddress, releaseAddress, forgetPool, settlePool, tidy, swarm };
+}
+
+function isSwarms(body: JsonObject): boolean {
+  return networkOfSwarmPool(textOf(body, 'PoolID')) !== undefined;
 }
 
 function setAside({ gateway, reserved }: NetworkInfo): readonly string[] {
@@ -247,12 +296,6 @@ function setAside({ gateway, reserved }: NetworkInfo): readonly string[] {
 
 function reply(address: string): object {
   return { Address: address, Data: {} };
-}
-
-/** Given to Docker as gateway: it is nobody's address, no container needs a gateway, and Docker asks for one otherwise. */
-function baseOf({ subnet }: NetworkInfo): string {
-  const parsed = parseCidr(subnet);
-  return parsed.ok ? `${formatIpv4(parsed.value.start)}/${parsed.value.prefix}` : subnet;
 }
 
 function cidrOf(body: JsonObject, name: string): string | undefined {

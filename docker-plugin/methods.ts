@@ -1,7 +1,8 @@
 import type { JsonObject } from '../src/core/json.ts';
-import { mapOf } from './fields.ts';
 import { GLOBAL_SPACE, type Ipam, LOCAL_SPACE } from './ipam.ts';
 import type { NetworkDriver } from './network-driver.ts';
+import type { Scope } from './parts.ts';
+import type { Swarm } from './swarm.ts';
 
 /** What the methods that need the mesh call: the door, or what leads to it. */
 export interface Answering {
@@ -10,6 +11,7 @@ export interface Answering {
     NetworkDriver,
     'createNetwork' | 'deleteNetwork' | 'createEndpoint' | 'deleteEndpoint' | 'join' | 'leave'
   >;
+  readonly swarm: Pick<Swarm, 'allocateNetwork' | 'freeNetwork'>;
 }
 
 /** One method of the plugin protocol. */
@@ -18,9 +20,6 @@ export type Method =
   | { readonly kind: 'fixed'; readonly run: (body: JsonObject) => object }
   /** Waits for the mesh, and needs a body. */
   | { readonly kind: 'mesh'; readonly run: (door: Answering, body: JsonObject) => Promise<object> };
-
-/** `local`: each engine has its own list of networks; `global`: a swarm has one, which takes a managed plugin. */
-export type Scope = 'local' | 'global';
 
 /**
  * Every method of docker/libnetwork's remote drivers, `docs/remote.md` and `docs/ipam.md` there; which engine sends what was recorded with
@@ -66,9 +65,10 @@ export function createMethods(scope: Scope): ReadonlyMap<string, Method> {
     // Asked only of drivers that are the way out; Docker's own bridge is.
     ['NetworkDriver.ProgramExternalConnectivity', nothing],
     ['NetworkDriver.RevokeExternalConnectivity', nothing],
-    // Swarm: on the manager, and the addresses of the nodes, which Weft knows by itself.
-    ['NetworkDriver.AllocateNetwork', fixed((body) => ({ Options: mapOf(body, 'Options') }))],
-    ['NetworkDriver.FreeNetwork', nothing],
+    // Swarm: on the leading manager.
+    ['NetworkDriver.AllocateNetwork', mesh(({ swarm }, body) => swarm.allocateNetwork(body))],
+    ['NetworkDriver.FreeNetwork', mesh(({ swarm }, body) => swarm.freeNetwork(body))],
+    // The addresses of the nodes, which Weft knows by itself.
     ['NetworkDriver.DiscoverNew', nothing],
     ['NetworkDriver.DiscoverDelete', nothing],
   ]);

@@ -39,7 +39,7 @@ const MTU = 'com.docker.network.driver.mtu';
 const SMALLEST_MTU = 576;
 
 export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
-  const { networks, records, leases, locks, host, log } = parts;
+  const { driver, networks, records, leases, locks, host, log } = parts;
   const { pools, endpoints } = records;
   const offers = createOffers(host);
 
@@ -53,7 +53,8 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
     return locks(network.id, async () => {
       const pool = pools.get(network.id) ?? { id: network.id, uses: 1, made: false, used: false };
       if (network.internal !== internal) {
-        if (!pool.made || pool.used) throw otherKind(network);
+        // A swarm tells it to the nodes only, all of them the same.
+        if (parts.scope === 'local' && (!pool.made || pool.used)) throw otherKind(network);
         await networks.change(network.id, { internal });
       }
       await Promise.all([
@@ -73,7 +74,7 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
     if (space !== LOCAL_SPACE && space !== GLOBAL_SPACE) {
       throw new DockerError(
         'not-supported',
-        'a weft network takes its addresses from weft: docker network create -d weft --ipam-driver weft NAME',
+        `a weft network takes its addresses from weft: docker network create -d ${driver} --ipam-driver ${driver} NAME`,
       );
     }
     if (data.length > 1)
@@ -119,7 +120,7 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
     if (address === undefined) {
       throw new DockerError(
         'not-supported',
-        'Docker gave no address for the container: create the network with --ipam-driver weft',
+        `Docker gave no address for the container: create the network with --ipam-driver ${driver}`,
       );
     }
     const mac = macOf(wish) ?? null;

@@ -6,6 +6,9 @@ import type { Log } from '../src/ports/log.ts';
 import type { Random } from '../src/ports/random.ts';
 import type { Sections } from '../src/ports/sections.ts';
 
+/** `local`: each engine has its own list of networks; `global`: a swarm has one, which takes a managed plugin. */
+export type Scope = 'local' | 'global';
+
 /** What the Docker door needs of the rest of the daemon, beyond the ports: the mesh's Networks and Space have this form. */
 
 export interface Networks {
@@ -16,6 +19,8 @@ export interface Networks {
   change(id: NetworkId, change: NetworkChange): Promise<NetworkInfo>;
   /** Rejects while endpoints are in it, here or elsewhere. */
   remove(id: NetworkId): Promise<void>;
+  /** Called after each change. Returns the way to stop. */
+  watch(listener: () => void): () => void;
 }
 
 export interface CreateNetwork {
@@ -51,6 +56,10 @@ export interface Addresses {
 
 export interface DoorParts {
   readonly self: PeerId;
+  /** What Docker calls this driver. */
+  readonly driver: string;
+  /** `global`: networks belong to a swarm, whose managers make and remove them. */
+  readonly scope: Scope;
   readonly networks: Networks;
   readonly space: Addresses;
   readonly host: Pick<Host, 'offerLink' | 'plug' | 'unplug' | 'plugged' | 'locate'>;

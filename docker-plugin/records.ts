@@ -10,6 +10,8 @@ export interface Records {
   readonly networks: Table<NetworkRecord>;
   /** By the network's id, which is Docker's PoolID. */
   readonly pools: Table<PoolRecord>;
+  /** By the network's id: what the swarm that this host is a manager of has asked for. */
+  readonly swarm: Table<SwarmRecord>;
   /** By Docker's endpoint id. */
   readonly endpoints: Table<EndpointRecord>;
 }
@@ -31,6 +33,16 @@ export interface PoolRecord {
   readonly made: boolean;
   /** Whether a Docker network was ever created on it here: until then explicit addresses are auxiliary ones, and its end is a failed start. */
   readonly used: boolean;
+}
+
+export interface SwarmRecord {
+  readonly id: NetworkId;
+  /** Whether a call of this host made the network. */
+  readonly made: boolean;
+  /** Whether the swarm ever had a network on it: before, its end is a failed start. */
+  readonly used: boolean;
+  /** The swarm's ids of its networks on it. */
+  readonly networks: readonly string[];
 }
 
 export interface EndpointRecord {
@@ -62,6 +74,7 @@ export function openRecords(keeper: Sections): Records {
   return {
     networks: table(keeper.section('docker/networks', checked(NETWORK), [])),
     pools: table(keeper.section('docker/pools', checked(POOL), [])),
+    swarm: table(keeper.section('docker/swarm', checked(SWARM), [])),
     endpoints: table(keeper.section('docker/endpoints', checked(ENDPOINT), [])),
   };
 }
@@ -88,12 +101,14 @@ type Shape<T> = { readonly [Key in keyof T]-?: (value: unknown) => boolean };
 
 const text = (value: unknown) => typeof value === 'string';
 const textOrNull = (value: unknown) => value === null || text(value);
+const texts = (value: unknown) => Array.isArray(value) && value.every(text);
 const flag = (value: unknown) => typeof value === 'boolean';
 const count = (value: unknown) => Number.isInteger(value) && (value as number) >= 0;
 const countOrNull = (value: unknown) => value === null || count(value);
 
 const NETWORK: Shape<NetworkRecord> = { id: text, network: text, internal: flag, mtu: countOrNull };
 const POOL: Shape<PoolRecord> = { id: text, uses: count, made: flag, used: flag };
+const SWARM: Shape<SwarmRecord> = { id: text, made: flag, used: flag, networks: texts };
 const ENDPOINT: Shape<EndpointRecord> = {
   id: text,
   docker: text,

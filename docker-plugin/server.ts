@@ -3,7 +3,8 @@ import { JsonError, type JsonObject, parseObject } from '../src/core/json.ts';
 import type { Clock } from '../src/ports/clock.ts';
 import type { Log } from '../src/ports/log.ts';
 import { DockerError } from './errors.ts';
-import { type Answering, createMethods, type Method, type Scope } from './methods.ts';
+import { type Answering, createMethods, type Method } from './methods.ts';
+import type { Scope } from './parts.ts';
 
 /** The plugin protocol on HTTP. Whoever starts it binds `server` to the socket. */
 export interface PluginServer {

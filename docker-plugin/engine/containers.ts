@@ -32,10 +32,10 @@ const DOCKERS_ID = /^[0-9a-f]{64}$/;
 const AT_ONCE = 8;
 
 export function createContainers(
-  parts: Pick<EngineParts, 'api' | 'driver' | 'names' | 'log'>,
+  parts: Pick<EngineParts, 'api' | 'driverName' | 'driver' | 'names' | 'log'>,
   sticky: Sticky,
 ): Containers {
-  const { api, driver, names, log } = parts;
+  const { api, driverName, driver, names, log } = parts;
   /** By container and endpoint. */
   const published = new Map<string, Map<string, Published>>();
   /** Containers that are being looked at; true: once more afterwards. */
@@ -67,7 +67,7 @@ export function createContainers(
     if (looking.get(id) === true) return;
     if (container === undefined || !container.running) {
       withdraw(id, () => true);
-      if (container !== undefined && missedUs(container)) await revive(container);
+      if (container !== undefined && missedUs(container, driverName)) await revive(container);
       return;
     }
     const networks = driver.networks();
@@ -172,12 +172,11 @@ function labelled({ endpoint, labels }: Published): [string, ReadonlyMap<string,
 }
 
 /** Docker did not find the driver, or was told by the daemon, or by whoever stands in for it, that there is no answer yet. */
-const NO_ANSWER =
-  /plugin "weft" not found|plugins(\/|%2F)weft\.sock|no answer from weftd|weft: .*still starting/i;
+const NO_ANSWER = /plugins(\/|%2F)weft\.sock|no answer from weftd|weft: .*still starting/i;
 
 /** An engine that starts before the daemon gives up on it, and never tries again: the container is to run, and could now. */
-function missedUs({ restarts, error }: DockerContainerDetail): boolean {
-  return restarts && NO_ANSWER.test(error);
+function missedUs({ restarts, error }: DockerContainerDetail, driver: string): boolean {
+  return restarts && (NO_ANSWER.test(error) || error.includes(`plugin "${driver}" not found`));
 }
 
 /** The name first: an address is called by it. Docker puts the short id among the aliases; not in every release. */

@@ -1,6 +1,5 @@
 import type { DockerEndpoint } from './api.ts';
 import type { Doubt } from './doubt.ts';
-import { DRIVER } from './networks.ts';
 import type { EngineParts, EngineWarning } from './parts.ts';
 
 export interface EndpointDoubts {
@@ -15,11 +14,17 @@ export interface EndpointDoubts {
  * forgotten is released here; what it has left behind without a container is taken off the network. Resolves to what needs a person.
  */
 export async function syncEndpoints(
-  { api, driver, names, log }: Pick<EngineParts, 'api' | 'driver' | 'names' | 'log'>,
+  {
+    api,
+    driverName,
+    driver,
+    names,
+    log,
+  }: Pick<EngineParts, 'api' | 'driverName' | 'driver' | 'names' | 'log'>,
   doubts: EndpointDoubts,
 ): Promise<readonly EngineWarning[]> {
   const warnings: EngineWarning[] = [];
-  const listed = await listEndpoints(api);
+  const listed = await listEndpoints(api, driverName);
   const known = driver.endpoints();
   const inDocker = new Set(listed.map(({ endpoint }) => endpoint.id));
   const inDriver = new Set(known.map(({ id }) => id));
@@ -56,10 +61,10 @@ interface Listed {
   readonly endpoint: DockerEndpoint;
 }
 
-async function listEndpoints(api: EngineParts['api']): Promise<readonly Listed[]> {
+async function listEndpoints(api: EngineParts['api'], driverName: string): Promise<readonly Listed[]> {
   const listed: Listed[] = [];
   for (const { id, driver } of await api.networks()) {
-    if (driver !== DRIVER) continue;
+    if (driver !== driverName) continue;
     const found = await api.network(id);
     for (const endpoint of found?.endpoints ?? []) {
       listed.push({ network: id, networkName: found?.name ?? id, endpoint });

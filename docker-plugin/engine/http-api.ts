@@ -11,13 +11,18 @@ import {
   readNetworks,
 } from './decode.ts';
 import { type Answer, createDockerHttp, type Question } from './http.ts';
-import { DRIVER } from './networks.ts';
 
 const ACTIONS = ['create', 'start', 'die', 'destroy', 'rename', 'connect', 'disconnect'];
 const EVENTS = `/events?filters=${encodeURIComponent(JSON.stringify({ type: ['network', 'container'], event: ACTIONS }))}`;
 
 /** The engine that listens on `socket`. No version in the paths: every release from 20.10 on answers in a shape of its own that fits. */
-export function createDockerApi(parts: { readonly socket: string; readonly clock: Clock }): DockerApi {
+export function createDockerApi(parts: {
+  readonly socket: string;
+  /** Of the networks that it makes. */
+  readonly driver: string;
+  readonly clock: Clock;
+}): DockerApi {
+  const { driver } = parts;
   const http = createDockerHttp(parts);
 
   /** Undefined for 404. */
@@ -41,9 +46,9 @@ export function createDockerApi(parts: { readonly socket: string; readonly clock
       const body = {
         Name: name,
         CheckDuplicate: true,
-        Driver: DRIVER,
+        Driver: driver,
         Internal: internal,
-        IPAM: { Driver: DRIVER, Options: options, Config: [{ Subnet: subnet }] },
+        IPAM: { Driver: driver, Options: options, Config: [{ Subnet: subnet }] },
         Options: options,
       };
       const { text } = await change({ method: 'POST', path: '/networks/create', body });

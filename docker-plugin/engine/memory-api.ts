@@ -6,7 +6,8 @@ import {
   type DockerNetwork,
   type EventStream,
 } from './api.ts';
-import { DRIVER } from './networks.ts';
+
+const DRIVER = 'weft';
 
 /** An engine in memory: what its users do with it, and what it tells of that. */
 export interface MemoryDocker extends DockerApi {

@@ -2,21 +2,20 @@ import { DockerError, type DockerNetwork } from './api.ts';
 import type { Doubt } from './doubt.ts';
 import type { EngineParts, EngineWarning, MeshNetwork } from './parts.ts';
 
-/** Network drivers go by this name in Docker. */
-export const DRIVER = 'weft';
 /** Option of the networks that the daemon makes: the network of the mesh. */
 export const NETWORK_OPTION = 'weft.network';
 
 /**
  * Makes Docker's networks those of the mesh: what the mesh has is there under the same name, what was removed from the mesh goes, and a
- * network that was made through Docker gets its name in the mesh. Resolves to what stands in
- * the way; whatever fails is tried again at the next look.
+ * network that was made through Docker gets its name in the mesh. In a swarm only that: its managers make and remove networks. Resolves
+ * to what stands in the way; whatever fails is tried again at the next look.
  */
 export async function syncNetworks(
-  { api, networks, driver, log }: Pick<EngineParts, 'api' | 'networks' | 'driver' | 'log'>,
+  parts: Pick<EngineParts, 'api' | 'driverName' | 'scope' | 'networks' | 'driver' | 'log'>,
   /** Networks of the driver that Docker does not list. */
   leaked: Doubt,
 ): Promise<readonly EngineWarning[]> {
+  const { api, driverName, scope, networks, driver, log } = parts;
   const warnings: EngineWarning[] = [];
   // Docker's list first: a network that comes in between is in the mesh's list only, or in both.
   const there = await api.networks();
@@ -29,15 +28,17 @@ export async function syncNetworks(
     log.info('forgot a network that Docker has forgotten', { network: known.get(id), docker: id });
   }
 
-  for (const docker of there.filter((network) => network.driver === DRIVER)) {
+  for (const docker of there.filter((network) => network.driver === driverName)) {
     const id = meshNetworkOf(docker);
     const network = id === undefined ? undefined : wanted.get(id);
     if (network !== undefined) {
       present.add(network.id);
       await learnName(network, docker);
-    } else if (id !== undefined && networks.isRemoved(id)) await remove(docker);
+    } else if (scope === 'global') continue;
+    else if (id !== undefined && networks.isRemoved(id)) await remove(docker);
     else warnings.push(unknownNetwork(docker));
   }
+  if (scope === 'global') return warnings;
   for (const network of wanted.values()) {
     if (network.name !== null && !present.has(network.id)) await create(network, network.name);
   }

@@ -1,10 +1,15 @@
 import type { Clock } from '../../src/ports/clock.ts';
 import type { Log } from '../../src/ports/log.ts';
+import type { Scope } from '../parts.ts';
 import type { DockerApi } from './api.ts';
 
 /** What the engine part needs of the rest of the daemon; the mesh's networks and names and the driver's records have these forms. */
 export interface EngineParts {
   readonly api: DockerApi;
+  /** What Docker calls the driver. */
+  readonly driverName: string;
+  /** `global`: a swarm's managers make and remove networks, nobody else can. */
+  readonly scope: Scope;
   readonly networks: MeshNetworks;
   readonly driver: DriverRecords;
   readonly names: PublishedNames;

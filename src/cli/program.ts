@@ -30,6 +30,11 @@ const DAEMON_OPTIONS: readonly (readonly [string, string])[] = [
   ['--docker <auto|on|off>', 'be a network driver of Docker (default: auto, where Docker is installed)'],
   ['--docker-socket <path>', 'socket of that driver (default: /run/docker/plugins/weft.sock)'],
   ['--docker-engine <path>', 'socket that the Docker engine listens on (default: /run/docker.sock)'],
+  ['--docker-driver <name>', 'what the driver is called in Docker (default: weft)'],
+  [
+    '--docker-scope <local|global>',
+    'who makes networks: every host, or the managers of a swarm (default: local)',
+  ],
   ['--log-level <level>', 'debug, info, warn or error (default: info)'],
   ['--config <file>', "the daemon's configuration (default: /etc/weft/weft.conf)"],
 ];

@@ -7,10 +7,11 @@ import type { Clock } from '../ports/clock.ts';
 import type { Host } from '../ports/host.ts';
 import type { Log } from '../ports/log.ts';
 import type { NameParts } from './names.ts';
+import type { Config } from './options.ts';
 
-/** Follows the Docker engine on `socket`; the driver's records and the mesh in the form that it needs. */
+/** Follows the Docker engine; the driver's records and the mesh in the form that it needs. */
 export function followDocker(parts: {
-  readonly socket: string;
+  readonly config: Pick<Config, 'dockerEngine' | 'dockerDriver' | 'dockerScope'>;
   readonly mesh: Mesh;
   readonly door: DockerDoor;
   readonly names: NameParts;
@@ -18,10 +19,12 @@ export function followDocker(parts: {
   readonly clock: Clock;
   readonly log: Log;
 }): Engine {
-  const { socket, mesh, door, names, host, clock, log } = parts;
+  const { config, mesh, door, names, host, clock, log } = parts;
   const { networks } = mesh;
   return createEngine({
-    api: createDockerApi({ socket, clock }),
+    api: createDockerApi({ socket: config.dockerEngine, driver: config.dockerDriver, clock }),
+    driverName: config.dockerDriver,
+    scope: config.dockerScope,
     networks: {
       list: networks.list,
       isRemoved: networks.isRemoved,

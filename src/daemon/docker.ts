@@ -23,7 +23,6 @@ export interface DockerService {
 
 /** Docker waits as long as we do, and its callers with it. */
 const START_PATIENCE = 10_000;
-const scope = 'local';
 
 export function createDockerService(parts: {
   readonly config: Config;
@@ -34,6 +33,7 @@ export function createDockerService(parts: {
   readonly keep?: typeof keepStandIn;
 }): DockerService {
   const { config, runner, clock, log, keep = keepStandIn } = parts;
+  const scope = config.dockerScope;
   const plugin = createPluginServer({ door, explain, scope, clock, log });
   let problem: string | undefined;
   let standIn: StandInKeeper | undefined;

@@ -134,7 +134,19 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
   const { space, networks } = mesh;
   const self = identity.peer;
   const docker = createDockerDoor({
-    ...{ self, networks, space, host, keeper, clock, random, log, mtu },
+    ...{
+      self,
+      driver: config.dockerDriver,
+      scope: config.dockerScope,
+      networks,
+      space,
+      host,
+      keeper,
+      clock,
+      random,
+      log,
+      mtu,
+    },
     suggest: (network, container) => engine?.sticky.suggest(network, container),
   });
   let unguard: (() => Promise<void>) | undefined;
@@ -158,7 +170,7 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     config.docker === 'off'
       ? undefined
       : followDocker({
-          socket: config.dockerEngine,
+          config,
           mesh,
           door: docker,
           names,

@@ -2,6 +2,7 @@ import { limitSegments } from '../host/segment-limit.ts';
 import { HostError } from '../ports/host.ts';
 import { createControl } from './control.ts';
 import { createDockerService } from './docker.ts';
+import { createFirstJoin } from './first-join.ts';
 import { openHeld, renewHeld } from './held.ts';
 import type { OpenDaemon } from './run.ts';
 import { createRunner } from './runner.ts';
@@ -21,11 +22,16 @@ export const openDaemon: OpenDaemon = async ({ config, clock, log }) => {
   });
   const unlimit = limitSegments(config.port, log);
   const docker = createDockerService({ config, runner, clock, log });
+  const firstJoin = createFirstJoin({ token: config.join, runner, clock, log });
   return {
     control: createControl({ config, clock, runner, docker }),
     serve: () => docker.listen(),
-    resume: () => runner.resume(),
+    async resume() {
+      await runner.resume();
+      await firstJoin.run();
+    },
     async stop() {
+      firstJoin.stop();
       await docker.close();
       await runner.stop();
       unlimit();

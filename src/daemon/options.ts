@@ -28,6 +28,12 @@ export interface Config {
   readonly docker: 'auto' | 'on' | 'off';
   readonly dockerSocket: string;
   readonly dockerEngine: string;
+  /** The driver's name in Docker. */
+  readonly dockerDriver: string;
+  /** Whether each engine has networks of its own, or a swarm has them. */
+  readonly dockerScope: 'local' | 'global';
+  /** Token of a mesh to join at a start in none; null: none. */
+  readonly join: string | null;
   readonly logLevel: LogLevel;
 }
 
@@ -47,6 +53,9 @@ export type OptionName =
   | 'docker'
   | 'docker-socket'
   | 'docker-engine'
+  | 'docker-driver'
+  | 'docker-scope'
+  | 'join'
   | 'log-level';
 
 /** Checked text of each option, before `advertise` has been given the port. */
@@ -190,6 +199,27 @@ export const OPTIONS: readonly Option[] = [
     problem: socketPath,
   },
   {
+    name: 'docker-driver',
+    value: 'NAME',
+    help: 'what the driver is called in Docker: a managed plugin has its tag in its name',
+    initial: 'weft',
+    problem: (value) =>
+      /^[A-Za-z0-9][A-Za-z0-9_./:-]{0,127}$/.test(value) ? undefined : 'a name as in `docker plugin ls`',
+  },
+  {
+    name: 'docker-scope',
+    value: 'local|global',
+    help: 'global: networks are made by the managers of a swarm, which takes the managed plugin',
+    initial: 'local',
+    problem: (value) => (['local', 'global'].includes(value) ? undefined : 'local or global'),
+  },
+  {
+    name: 'join',
+    value: 'TOKEN',
+    help: 'token of `weft invite`: a daemon that starts in no mesh joins that one by itself',
+    problem: (value) => (/^wf1_[\w-]{1,4096}$/.test(value) ? undefined : 'what `weft invite` printed, wf1_…'),
+  },
+  {
     name: 'log-level',
     value: 'LEVEL',
     help: `${LOG_LEVELS.join(', ')}`,
@@ -260,6 +290,9 @@ export function toConfig(values: ReadonlyMap<OptionName, readonly string[]>, nic
     docker: must('docker') as Config['docker'],
     dockerSocket: must('docker-socket'),
     dockerEngine: must('docker-engine'),
+    dockerDriver: must('docker-driver'),
+    dockerScope: must('docker-scope') as Config['dockerScope'],
+    join: one('join') ?? null,
     logLevel: must('log-level') as LogLevel,
   };
 }

@@ -53,7 +53,19 @@ export async function createDockerBench(): Promise<DockerBench> {
   const host = createMemoryHost(createMemoryMachine());
   const { networks, space } = mesh;
   const self = identity.peer;
-  const door = createDockerDoor({ self, networks, space, host, keeper, clock, random, log, mtu: 1400 });
+  const door = createDockerDoor({
+    self,
+    driver: 'weft',
+    scope: 'local',
+    networks,
+    space,
+    host,
+    keeper,
+    clock,
+    random,
+    log,
+    mtu: 1400,
+  });
   await door.start();
   const plugin = createPluginServer({ door: async () => door, explain: String, scope: 'local', clock, log });
   const socket = join(folder, 'weft.sock');

@@ -11,7 +11,11 @@ story(
   async (lab) => {
     await lab.startEngines();
     const host = lab.host(1);
-    const api = createDockerApi({ socket: host.file('/run/docker.sock'), clock: createSystemClock() });
+    const api = createDockerApi({
+      socket: host.file('/run/docker.sock'),
+      driver: 'weft',
+      clock: createSystemClock(),
+    });
     const events: DockerEvent[] = [];
     const abort = new AbortController();
     let isOpen = false;

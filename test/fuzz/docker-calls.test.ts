@@ -66,7 +66,9 @@ const { body } = fc.letrec<{ value: unknown; body: Record<string, unknown> }>((t
 /** What a call that is right in everything looks like, so that some get far. */
 const plausible = fc.constantFrom<JsonObject>(
   { AddressSpace: 'WeftLocal', Pool: '10.50.0.0/24', SubPool: '', Options: null, V6: false },
+  { AddressSpace: 'WeftGlobal', Pool: '10.50.0.0/24', SubPool: '', Options: null, V6: false },
   { PoolID: '0000000000000000', Address: '', Options: null },
+  { PoolID: 'swarm-0000000000000000', Address: '', Options: null },
   { PoolID: '0000000000000000', Address: '10.50.0.7', Options: null },
   {
     NetworkID: 'aa',

@@ -36,6 +36,8 @@ mount --rbind "$folder/cgroup" /sys/fs/cgroup
 umount -l "$folder/cgroup"
 
 mount -t tmpfs -o mode=755 tmpfs /run
+# As systemd has it: what is mounted here later, the sandboxes of containers, a managed plugin sees as well.
+mount --make-shared /run
 mkdir -p /run/lock
 
 : >"$folder/ready"

@@ -52,6 +52,9 @@ test('without anything said, the defaults count', () => {
     docker: 'auto',
     dockerSocket: '/run/docker/plugins/weft.sock',
     dockerEngine: '/run/docker.sock',
+    dockerDriver: 'weft',
+    dockerScope: 'local',
+    join: null,
     logLevel: 'info',
   });
 });
@@ -80,6 +83,9 @@ test('every option can be set in each of the three ways', () => {
     docker: 'on',
     'docker-socket': '/run/docker/plugins/other.sock',
     'docker-engine': '/run/other/docker.sock',
+    'docker-driver': 'weft:latest',
+    'docker-scope': 'global',
+    join: 'wf1_AbC-9_z',
     'log-level': 'debug',
   };
   for (const option of OPTIONS) {
@@ -231,8 +237,8 @@ test('the example configuration names every option with its default, and is take
     [],
   );
   const { config } = read({ file: switchedOn });
-  const { nickname, advertise, trustedSubnets, mtu, ...same } = config;
-  const changed = { nickname, advertise, trustedSubnets, mtu };
+  const { nickname, advertise, trustedSubnets, mtu, join, ...same } = config;
+  const changed = { nickname, advertise, trustedSubnets, mtu, join };
   assert.deepEqual({ ...read().config, ...changed }, { ...changed, ...same });
 });
 

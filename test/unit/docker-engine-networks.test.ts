@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { APP, createEngineWorld } from './support/engine-world.ts';
+import { APP, createEngineWorld, createScopedWorld } from './support/engine-world.ts';
 
 const WEFT = { id: 'weft', name: 'weft', subnet: '10.32.0.0/12', internal: false };
 
@@ -39,6 +39,22 @@ test('a network that was made through Docker gets its name in the mesh', async (
   docker.addNetwork({ name: 'other', driver: 'bridge' });
   await clock.settle();
   assert.equal(mesh.get(APP.id)?.name, 'shop');
+});
+
+test('in a swarm networks get their names, and are made and removed by nobody but its managers', async () => {
+  const { clock, docker, engine, mesh, removed, change, known } = createScopedWorld('global', [WEFT]);
+  engine.start();
+  await clock.settle();
+  mesh.set(APP.id, { ...APP, name: null });
+  known.set(docker.addNetwork({ name: 'shop', subnets: [APP.subnet] }), APP.id);
+  await clock.settle();
+  assert.equal(mesh.get(APP.id)?.name, 'shop');
+  mesh.delete(APP.id);
+  removed.add(APP.id);
+  change();
+  await clock.settle();
+  assert.deepEqual(engine.status().warnings, []);
+  assert.ok(!docker.calls.some((call) => /^(create|remove)/.test(call)), docker.calls.join());
 });
 
 test('a network whose name is not known yet is not made', async () => {

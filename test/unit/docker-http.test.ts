@@ -17,7 +17,7 @@ async function serve(t: TestContext, answer: RequestListener) {
   server.listen(socket);
   await once(server, 'listening');
   const clock = createVirtualClock();
-  const api = createDockerApi({ socket, clock });
+  const api = createDockerApi({ socket, driver: 'weft', clock });
   t.after(() => {
     api.close();
     server.closeAllConnections();

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import type { Server } from 'node:net';
 import { extname, join } from 'node:path';
-import type { Scope } from '../../../docker-plugin/methods.ts';
+import type { Scope } from '../../../docker-plugin/parts.ts';
 import type { Clock, Timer } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
 import { BEAT } from './stand-in.ts';

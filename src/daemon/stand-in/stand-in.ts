@@ -1,6 +1,7 @@
 import type { Server } from 'node:net';
 import { DockerError } from '../../../docker-plugin/errors.ts';
-import type { Answering, Scope } from '../../../docker-plugin/methods.ts';
+import type { Answering } from '../../../docker-plugin/methods.ts';
+import type { Scope } from '../../../docker-plugin/parts.ts';
 import { createPluginServer } from '../../../docker-plugin/server.ts';
 import type { JsonObject } from '../../core/json.ts';
 import type { Clock, Timer } from '../../ports/clock.ts';
@@ -182,5 +183,6 @@ function leadingTo(lead: (method: string, body: JsonObject) => Promise<object>):
       join: driver('Join'),
       leave: driver('Leave'),
     },
+    swarm: { allocateNetwork: driver('AllocateNetwork'), freeNetwork: driver('FreeNetwork') },
   };
 }

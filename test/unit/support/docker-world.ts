@@ -1,5 +1,5 @@
 import { createDockerDoor, type DockerDoor } from '../../../docker-plugin/door.ts';
-import type { Addresses, Networks } from '../../../docker-plugin/parts.ts';
+import type { Addresses, Networks, Scope } from '../../../docker-plugin/parts.ts';
 import { createEndpoints } from '../../../src/attach/endpoints.ts';
 import { formatIpv4, parseCidr } from '../../../src/core/address.ts';
 import type { EndpointId, NetworkId, PeerId } from '../../../src/core/ids.ts';
@@ -21,6 +21,8 @@ export interface DockerWorld {
   readonly machine: MemoryMachine;
   readonly clock: VirtualClock;
   readonly networks: Map<string, NetworkInfo>;
+  /** As another host makes one. */
+  addNetwork(network: NetworkInfo): void;
   /** Lease → address. */
   readonly leases: Map<string, string>;
   /** A life of the door; calls into the world go through `fault`. What the daemon does first is done: links that no record knows are gone. */
@@ -31,19 +33,24 @@ const SELF = 'self' as PeerId;
 export const RANGE = '10.0.0.0/8';
 export const MTU = 1400;
 
-export function createDockerWorld(): DockerWorld {
+export function createDockerWorld(scope: Scope = 'local'): DockerWorld {
   const machine = createMemoryMachine();
   const clock = createVirtualClock();
   const disk = createMemoryStore();
   const networks = new Map<string, NetworkInfo>();
   const leases = new Map<string, string>();
   const homes = new Map<string, string>();
+  const watchers = new Set<() => void>();
   let made = 0;
   let lives = 0;
+  const addNetwork = (network: NetworkInfo) => {
+    networks.set(network.id, network);
+    for (const watcher of watchers) watcher();
+  };
   const add = (id: string, name: string | null, subnet: string, ipRange: string | null): NetworkInfo => {
     const none = { internal: false, gateway: null, reserved: [], clash: null, options: {}, creator: SELF };
     const network = { id: id as NetworkId, name, subnet, ipRange, ...none };
-    networks.set(id, network);
+    addNetwork(network);
     return network;
   };
   add('weft', 'weft', RANGE, null);
@@ -60,6 +67,10 @@ export function createDockerWorld(): DockerWorld {
       const network = { ...(networks.get(id) as NetworkInfo), ...change };
       networks.set(id, network);
       return network;
+    },
+    watch(listener) {
+      watchers.add(listener);
+      return () => watchers.delete(listener);
     },
     async remove(id) {
       if ([...homes.values()].includes(id)) throw new Error('endpoints are in it');
@@ -95,6 +106,7 @@ export function createDockerWorld(): DockerWorld {
     machine,
     clock,
     networks,
+    addNetwork,
     leases,
     async live(fault) {
       const guard = fault?.guard ?? ((call) => call());
@@ -109,7 +121,7 @@ export function createDockerWorld(): DockerWorld {
         log: silentLog,
         mtu: MTU,
       };
-      const door = createDockerDoor({ self: SELF, ...parts });
+      const door = createDockerDoor({ self: SELF, driver: 'weft', scope, ...parts });
       await createEndpoints({ ...parts, device: 'weft0', others: door.owns }).reconcile();
       return door;
     },

@@ -28,6 +28,11 @@ export interface EngineWorld {
 export const APP: MeshNetwork = { id: 'a1a1', name: 'app', subnet: '10.32.1.0/24', internal: false };
 
 export function createEngineWorld(...networks: readonly MeshNetwork[]): EngineWorld {
+  return createScopedWorld('local', networks);
+}
+
+/** `global`: the engine is part of a swarm. */
+export function createScopedWorld(scope: 'local' | 'global', networks: readonly MeshNetwork[]): EngineWorld {
   const clock = createVirtualClock();
   const docker = createMemoryDocker();
   const mesh = new Map(networks.map((network) => [network.id, network]));
@@ -42,6 +47,8 @@ export function createEngineWorld(...networks: readonly MeshNetwork[]): EngineWo
   };
   const engine = createEngine({
     api: docker,
+    driverName: 'weft',
+    scope,
     clock,
     log: { debug() {}, info() {}, warn() {}, error() {} },
     beforeLook: async () => {},
