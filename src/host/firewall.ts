@@ -99,13 +99,16 @@ table inet weft {
   }
   chain arriving {
     type filter hook prerouting priority raw; policy accept;
-    ${FAST_PATH_ARRIVALS}
     iifgroup ${LINK_GROUP} goto ours
+    ip saddr ${range} goto clear
+    ip daddr ${range} goto clear
+  }
+  chain clear {
     iifname lo accept
-    ip saddr ${range} counter drop
-    ip daddr ${range} counter drop
+    counter drop
   }
   chain ours {
+    ${FAST_PATH_ARRIVALS}
     ip daddr != ${range} counter drop
     iifname . ip saddr @endpoints accept
     iifname ${mesh.device} meta nfproto ipv4 accept
