@@ -5,6 +5,8 @@
       "target_name": "tun_tap_napi",
       "sources": [
         "src/binding.cc",
+        "src/bpf.cc",
+        "src/bpf_binding.cc",
         "src/datapath.cc",
         "src/endpoint.cc",
         "src/ipsec_mb.cc",

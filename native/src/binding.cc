@@ -4,6 +4,7 @@
 #include <cmath>
 #include <memory>
 
+#include "bpf_binding.h"
 #include "datapath.h"
 #include "namespace_socket_binding.h"
 #include "segment_limit_binding.h"
@@ -318,6 +319,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports.Set("dropReasons", reasons);
   exportNamespaceSocket(env, exports);
   exportSegmentLimit(env, exports);
+  exportBpf(env, exports);
   return exports;
 }
 

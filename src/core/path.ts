@@ -124,3 +124,13 @@ export function blocksOf(start: number, last: number, taken: readonly Cidr[] = [
   }
   return blocks;
 }
+
+/** The pieces of a block that lie between `edges`, which are sorted: no piece has one behind its first address. */
+export function cutAt(
+  start: number,
+  last: number,
+  edges: readonly number[],
+): readonly (readonly [number, number])[] {
+  const inside = [start, ...edges.filter((edge) => edge > start && edge <= last)];
+  return inside.map((from, index) => [from, (inside[index + 1] ?? last + 1) - 1]);
+}

@@ -6,5 +6,9 @@ import type { Config } from './options.ts';
 
 /** What the network is built from and taken away by; `restore` also works when nothing is up. */
 export function openHost(config: Config, log: Log): Host {
-  return createLinuxHost({ stateDirectory: join(config.state, 'host'), log });
+  return createLinuxHost({
+    stateDirectory: join(config.state, 'host'),
+    shortcut: config.shortcut,
+    log,
+  });
 }

@@ -24,6 +24,8 @@ export interface Config {
   readonly vxlanVni: number;
   /** Bytes of an inner packet; null: from the underlay's. */
   readonly mtu: number | null;
+  /** Whether packets inside the mesh may go past the machine's firewall and routing (host/shortcut.ts). */
+  readonly shortcut: boolean;
   /** Whether Docker shall find this daemon; `auto`: where Docker is installed. */
   readonly docker: 'auto' | 'on' | 'off';
   readonly dockerSocket: string;
@@ -50,6 +52,7 @@ export type OptionName =
   | 'vxlan-port'
   | 'vxlan-vni'
   | 'mtu'
+  | 'shortcut'
   | 'docker'
   | 'docker-socket'
   | 'docker-engine'
@@ -178,6 +181,13 @@ export const OPTIONS: readonly Option[] = [
     problem: (value) => integer(value, 576, 65_000),
   },
   {
+    name: 'shortcut',
+    value: 'on|off',
+    help: "hand packets from the mesh to the mesh over directly (eBPF), past this host's own firewall and routing",
+    initial: 'on',
+    problem: (value) => (['on', 'off'].includes(value) ? undefined : 'on or off'),
+  },
+  {
     name: 'docker',
     value: 'auto|on|off',
     help: 'be a network driver of Docker: auto does so where Docker is installed',
@@ -287,6 +297,7 @@ export function toConfig(values: ReadonlyMap<OptionName, readonly string[]>, nic
     vxlanPort: Number(must('vxlan-port')),
     vxlanVni: Number(must('vxlan-vni')),
     mtu: mtu === undefined ? null : Number(mtu),
+    shortcut: must('shortcut') === 'on',
     docker: must('docker') as Config['docker'],
     dockerSocket: must('docker-socket'),
     dockerEngine: must('docker-engine'),

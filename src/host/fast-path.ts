@@ -1,5 +1,5 @@
 import { type Cidr, formatCidr } from '../core/address.ts';
-import { blocksOf } from '../core/path.ts';
+import { blocksOf, cutAt } from '../core/path.ts';
 import {
   FAST_PATH_DEVICE,
   type FastPathPeer,
@@ -13,6 +13,7 @@ import { batch } from './iproute.ts';
 import { FAST_PATH_ALIAS, LINK_GROUP, ROUTE_PROTOCOL, ROUTE_TABLE } from './names.ts';
 import type { Namespace } from './namespace.ts';
 import { sourceFor } from './routes.ts';
+import type { Shortcut } from './shortcut.ts';
 
 /**
  * The fast path in the kernel: one VXLAN device that learns nothing and knows every peer by permanent entries, and routes by it.
@@ -29,7 +30,7 @@ const OPTIONS = ['nolearning', 'df', 'set'];
 /** IPv6 is for probes, and the kernel takes it from a device with less than 1280. Routes say what may be sent. */
 const DEVICE_MTU = '65485';
 /**
- * Drops what has not our table's mark, in classic BPF (bpf(4) of BSD, linux/filter.h): load the mark (SKF_AD_OFF + SKF_AD_MARK), equal →
+ * Where the kernel has no programs as shortcut.ts loads them: drops what has not our table's mark, in classic BPF (bpf(4) of BSD, linux/filter.h): load the mark (SKF_AD_OFF + SKF_AD_MARK), equal →
  * TC_ACT_OK, else → TC_ACT_SHOT. It is no part of nftables, so that who flushes those closes the fast path.
  */
 const GATE = `4,32 0 0 4294963220,21 0 1 ${Number(ADMITTED_MARK)},6 0 0 0,6 0 0 2`;
@@ -54,14 +55,17 @@ export interface FastPathParts {
   readonly range: Cidr;
   /** The host's own addresses in the mesh, each with its network. */
   readonly exposed: readonly Cidr[];
+  /** Subnets that are kept apart. */
+  readonly apart: readonly Cidr[];
+  readonly gate: Pick<Shortcut, 'guard' | 'release'>;
 }
 
 export async function raiseFastPath(parts: FastPathParts, plan: FastPathPlan): Promise<void> {
   const { host, admission } = parts;
-  await prepareDevice(host, plan);
+  const byProgram = await prepareDevice(parts, plan);
   const wanted = wantedRoutes(plan, parts);
   await batch(host, goingRoutes(wanted, await readRoutes(host)));
-  await admission.raise(plan);
+  await admission.raise(plan, byProgram);
   await setEntries(host, plan.peers);
   await batch(host, comingRoutes(wanted, await readRoutes(host)));
 }
@@ -99,13 +103,17 @@ export async function readSent(host: Namespace): Promise<number> {
 }
 
 /** Lines that give the routes the host's present addresses as source; run before an address goes. */
-export async function fastPathSources(parts: FastPathParts, plan: FastPathPlan): Promise<readonly Line[]> {
+export async function fastPathSources(
+  parts: Pick<FastPathParts, 'host' | 'range' | 'exposed'>,
+  plan: FastPathPlan,
+): Promise<readonly Line[]> {
   return comingRoutes(wantedRoutes(plan, parts), await readRoutes(parts.host));
 }
 
 type Line = readonly string[];
 
 interface DeviceState {
+  readonly index: number;
   readonly ours: boolean;
   readonly up: boolean;
   readonly mac: string;
@@ -121,6 +129,7 @@ async function readDevice(host: Namespace): Promise<DeviceState | undefined> {
   const info = (row.linkinfo ?? {}) as { info_kind?: string; info_data?: { id?: number; port?: number } };
   const addresses = (row.addr_info ?? []) as readonly { family: string; local: string }[];
   return {
+    index: Number(row.ifindex),
     ours: info.info_kind === 'vxlan' && row.ifalias === FAST_PATH_ALIAS,
     up: (row.flags as readonly string[]).includes('UP'),
     mac: String(row.address),
@@ -130,7 +139,9 @@ async function readDevice(host: Namespace): Promise<DeviceState | undefined> {
   };
 }
 
-async function prepareDevice(host: Namespace, plan: FastPathPlan): Promise<void> {
+/** Whether sources are checked by a program at the device. */
+async function prepareDevice(parts: FastPathParts, plan: FastPathPlan): Promise<boolean> {
+  const { host } = parts;
   const { mac, vni, port, linkLocal } = plan;
   let there = await readDevice(host);
   if (there?.ours === true && (there.mac !== mac || there.vni !== vni || there.port !== port)) {
@@ -138,13 +149,15 @@ async function prepareDevice(host: Namespace, plan: FastPathPlan): Promise<void>
     there = undefined;
   }
   if (there?.ours !== true) await makeDevice(host, plan);
-  await closeGate(host);
+  const byProgram = await closeGate(parts, plan);
   const forAll = await host.run(['cat', '/proc/sys/net/ipv4/conf/all/rp_filter']);
   const filters = forAll.trim() === '0' ? UNFILTERED : {};
   await host.setSysctls(sysctlsFor(DEVICE, { ...SYSCTLS, ...filters }, Number(DEVICE_MTU)));
   if (there?.up !== true) await batch(host, [['link', 'set', 'dev', DEVICE, 'up']]);
-  if (there?.linkLocal.includes(linkLocal) === true) return;
-  await batch(host, [anchorOf(DEVICE), ['address', 'replace', `${linkLocal}/64`, 'dev', DEVICE, 'nodad']]);
+  if (there?.linkLocal.includes(linkLocal) !== true) {
+    await batch(host, [anchorOf(DEVICE), ['address', 'replace', `${linkLocal}/64`, 'dev', DEVICE, 'nodad']]);
+  }
+  return byProgram;
 }
 
 /** What is of our group and name and has no alias was not finished. */
@@ -166,23 +179,21 @@ async function makeDevice(host: Namespace, { mac, vni, port }: FastPathPlan): Pr
   }
 }
 
-async function closeGate(host: Namespace): Promise<void> {
+async function closeGate({ host, gate, apart }: FastPathParts, plan: FastPathPlan): Promise<boolean> {
   const there = await host.run(['tc', 'filter', 'show', 'dev', DEVICE, 'ingress']);
-  if (there.includes(`direct-action`) && there.includes(`'${GATE}'`)) return;
-  const ingress = ['dev', DEVICE, 'ingress', 'protocol', 'all', 'prio', '1'];
-  await host.run(['tc', 'qdisc', 'replace', 'dev', DEVICE, 'clsact']);
-  await host.run([
-    'tc',
-    'filter',
-    'replace',
-    ...ingress,
-    'handle',
-    '1',
-    'bpf',
-    'bytecode',
-    GATE,
-    'direct-action',
-  ]);
+  const closed = there.includes(`direct-action`) && there.includes(`'${GATE}'`);
+  const index = (await readDevice(host))?.index ?? 0;
+  if (gate.guard(index, plan, apart)) {
+    if (closed) await host.run(['tc', 'qdisc', 'del', 'dev', DEVICE, 'clsact']);
+    return true;
+  }
+  const filter = ['dev', DEVICE, 'ingress', 'protocol', 'all', 'prio', '1', 'handle', '1'];
+  if (!closed) {
+    await host.run(['tc', 'qdisc', 'replace', 'dev', DEVICE, 'clsact']);
+    await host.run(['tc', 'filter', 'replace', ...filter, 'bpf', 'bytecode', GATE, 'direct-action']);
+  }
+  gate.release(index);
+  return false;
 }
 
 interface Entry {
@@ -265,7 +276,10 @@ async function readRoutes(host: Namespace): Promise<readonly Route[]> {
  * Each block lies inside one network that the host has an address in, or in none, and is narrower than any route by the TUN device:
  * so it wins over that one and has the right source.
  */
-function wantedRoutes({ peers }: FastPathPlan, { range, exposed }: FastPathParts): readonly Route[] {
+function wantedRoutes(
+  { peers }: FastPathPlan,
+  { range, exposed }: Pick<FastPathParts, 'range' | 'exposed'>,
+): readonly Route[] {
   const taken = [range, ...exposed];
   const edges = exposed.flatMap(({ start, last }) => [start, last + 1]).sort((a, b) => a - b);
   return peers.flatMap(({ underlay, ranges, mtu }) => {
@@ -283,15 +297,6 @@ function wantedRoutes({ peers }: FastPathPlan, { range, exposed }: FastPathParts
         source: sourceFor(block.start, exposed),
       }));
   });
-}
-
-function cutAt(
-  start: number,
-  last: number,
-  edges: readonly number[],
-): readonly (readonly [number, number])[] {
-  const inside = [start, ...edges.filter((edge) => edge > start && edge <= last)];
-  return inside.map((from, index) => [from, (inside[index + 1] ?? last + 1) - 1]);
 }
 
 const OURS = ['proto', ROUTE_PROTOCOL, 'table', ROUTE_TABLE];

@@ -96,6 +96,30 @@ export async function readRules(namespace: Namespace): Promise<readonly RuleStat
   });
 }
 
+export interface NeighbourState {
+  readonly device: string;
+  readonly mac: string;
+}
+
+/** Links of a group, and neighbours that do not age; with one program. */
+export async function readLinksAndNeighbours(
+  namespace: Namespace,
+  group: string,
+): Promise<readonly [readonly LinkState[], readonly NeighbourState[]]> {
+  const questions = `address show group ${group}\nneighbour show nud permanent\n`;
+  const answers = await namespace.run(['ip', '-json', '-details', '-batch', '-'], questions);
+  const [links = '', neighbours = ''] = answers.split('\n');
+  return [
+    parse(links)
+      .map(toLink)
+      .filter((link) => link !== undefined),
+    parse(neighbours).flatMap(({ dev, lladdr }) => {
+      const [device, mac] = [text(dev), text(lladdr)];
+      return device === undefined || mac === undefined ? [] : [{ device, mac }];
+    }),
+  ];
+}
+
 /** Runs the lines with one `ip -batch`; stops at the first that fails. No lines, no process. */
 export async function batch(namespace: Namespace, lines: readonly (readonly string[])[]): Promise<void> {
   if (lines.length === 0) return;

@@ -1,8 +1,10 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Cidr } from '../core/address.ts';
 import { formatCidr, formatIpv4 } from '../core/address.ts';
 import type { EndpointId } from '../core/ids.ts';
 import { overlapping } from '../core/subnets.ts';
 import {
+  FAST_PATH_DEVICE,
   type FastPathPlan,
   type Host,
   type HostAddress,
@@ -32,11 +34,13 @@ import {
   plugInto,
   removeLink,
 } from './links.ts';
-import { ANCHOR, checkEndpoint, endpointOf, hostLinkOf } from './names.ts';
+import { ANCHOR, checkEndpoint, endpointOf, hostLinkOf, LINK_GROUP } from './names.ts';
 import { hostNamespace } from './namespace.ts';
 import { offerLink } from './offer.ts';
 import { endpointSources, meshRule, rangeRoutes, removeRoutes, sourceFor } from './routes.ts';
 import { openSandbox } from './sandbox.ts';
+import { createShortcut } from './shortcut.ts';
+import { readView } from './shortcut-view.ts';
 
 export interface LinuxHostOptions {
   /** User id that may open the TUN device without being root. */
@@ -45,6 +49,8 @@ export interface LinuxHostOptions {
   readonly stateDirectory: string;
   /** Path of the network namespace that is the host; absent: that of this process. */
   readonly netns?: string;
+  /** Absent: true. See shortcut.ts. */
+  readonly shortcut?: boolean;
   readonly log: Log;
 }
 
@@ -52,7 +58,8 @@ export interface LinuxHostOptions {
  * Links, routes, sysctls and firewall of one network namespace, by iproute2 and nft. One call runs at a time. All state is in the kernel, but for the
  * ledger and for which networks the host's addresses belong to: those are told anew after each start.
  */
-export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: LinuxHostOptions): Host {
+export function createLinuxHost(options: LinuxHostOptions): Host {
+  const { deviceOwner, stateDirectory, netns, log } = options;
   const host = hostNamespace(netns);
   const ledger = createLedger(stateDirectory);
   const exclusively = createQueue();
@@ -60,12 +67,16 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
   let exposed: readonly Cidr[] = [];
   const admission = createAdmission(host);
   const firewall = createFirewall(host);
-  let fast: FastPathPlan | null = null;
+  const shortcut = createShortcut(netns, options.shortcut ?? true, log);
+  /** Undefined: not told yet in this life. */
+  let fast: FastPathPlan | null | undefined;
   /** Subnets to keep apart that the kernel does not know yet. */
   let unapplied: readonly Cidr[] | undefined;
-  let apart: readonly Cidr[] = [];
+  /** Undefined: not told yet in this life. */
+  let apart: readonly Cidr[] | undefined;
   let firewallGuard: FirewallGuard | undefined;
   let lookUnderWay = false;
+  let openUnderWay = false;
 
   async function prepare(plan: MeshPlan): Promise<void> {
     const range = checkMesh(plan);
@@ -84,6 +95,8 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
     await batch(host, rangeRoutes(plan.device, range, exposed, routes));
     await batch(host, meshRule(range, await readRules(host)));
     await admitForwarding(host, plan.range);
+    shortcut.begin(await readLinks(host, ['group', LINK_GROUP]), plan.device);
+    openSoon();
     log.info('host prepared', { device: plan.device, range: plan.range, mtu: plan.mtu });
   }
 
@@ -93,10 +106,36 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
     return mesh;
   }
 
+  /** Without waiting: until then packets go the kernel's way. */
+  function openSoon(): void {
+    if (openUnderWay || shortcut.works === false) return;
+    openUnderWay = true;
+    exclusively(openShortcut).catch((error: unknown) =>
+      log.error('the shortcut for packets stays closed', { error: String(error) }),
+    );
+  }
+
+  /** Stays closed as long as this life does not know yet what an earlier one has left in the kernel. */
+  async function openShortcut(): Promise<void> {
+    openUnderWay = false;
+    if (mesh === undefined || apart === undefined || unapplied !== undefined) return;
+    const view = await readView(host, { ...mesh, exposed, apart, fast: fast ?? null });
+    if (fast === undefined && view.links.some(({ name }) => name === FAST_PATH_DEVICE)) return;
+    shortcut.open(view);
+  }
+
+  /** Closed, the shortcut does not take a container that it has not heard of for one on another host. */
+  function makeRoom({ endpoint }: OfferPlan): void {
+    shortcut.close();
+    shortcut.forget(hostLinkOf(endpoint));
+    openSoon();
+  }
+
   async function plug(plan: PlugPlan) {
     checkPlug(plan);
     prepared();
     await isolate();
+    makeRoom(plan);
     const sandbox = await openSandbox(plan.sandbox, netns);
     try {
       const source = sourceFor(readAddress(plan.address).address, exposed);
@@ -109,10 +148,12 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
   /** Nothing is plugged between being told of a network and keeping it apart. */
   async function isolate(): Promise<void> {
     if (unapplied === undefined) return;
+    shortcut.close();
     await raiseIsolation(host, unapplied);
     apart = unapplied;
     unapplied = undefined;
     await firewallGuard?.hold(isolationOf(apart));
+    openSoon();
   }
 
   /** Puts back the tables that somebody has taken away. */
@@ -121,9 +162,10 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
     if (mesh === undefined) return;
     const there = (await host.run(['nft', 'list', 'tables'])).split('\n');
     const has = (table: string) => there.includes(`table ${table}`);
-    if (has('inet weft') && has('arp weft') && (apart.length === 0 || has('inet weft-networks'))) return;
+    if (has('inet weft') && has('arp weft') && ((apart ?? []).length === 0 || has('inet weft-networks')))
+      return;
     log.warn('somebody has removed rules of the firewall: putting them back');
-    await raiseIsolation(host, apart);
+    if (apart !== undefined) await raiseIsolation(host, apart);
     await firewall.raise(mesh, guardedLinks(await readLinks(host)));
   }
 
@@ -139,7 +181,7 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
     await firewallGuard?.stop();
     const started = createFirewallGuard(netns, log, lookSoon);
     firewallGuard = started;
-    await started.hold(isolationOf(apart));
+    await started.hold(isolationOf(apart ?? []));
     return async () => {
       if (firewallGuard === started) firewallGuard = undefined;
       await started.stop();
@@ -148,6 +190,7 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
 
   async function setHostAddresses(addresses: readonly HostAddress[]): Promise<void> {
     const { device, range } = prepared();
+    shortcut.close();
     const wanted = addresses.map(({ address }) => readAddress(address));
     const texts = wanted.map(({ address }) => formatIpv4(address));
     const [links, routes] = await Promise.all([readLinks(host), readRoutes(host)]);
@@ -167,23 +210,27 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
       ...texts.filter((text) => !current.includes(text)).map((text) => address('add', text, device)),
       ...rangeRoutes(device, range, wanted, routes),
       ...endpointSources(wanted, routes),
-      ...(fast === null ? [] : await fastPathSources({ host, admission, range, exposed: wanted }, fast)),
+      ...(fast == null ? [] : await fastPathSources({ host, range, exposed: wanted }, fast)),
       ...gone.map((text) => address('del', text, device)),
     ]);
     // With the last address of a link the kernel drops all routes by it.
     if (gone.length > 0) await batch(host, rangeRoutes(device, range, wanted, await readRoutes(host)));
     exposed = wanted;
+    openSoon();
   }
 
   async function setFastPath(plan: FastPathPlan | null): Promise<void> {
     const { range } = prepared();
+    if (!isDeepStrictEqual(plan, fast)) shortcut.close();
     if (plan === null) await removeFastPath(host, admission);
-    else await raiseFastPath({ host, admission, range, exposed }, plan);
+    else await raiseFastPath({ host, admission, range, exposed, apart: apart ?? [], gate: shortcut }, plan);
     fast = plan;
+    openSoon();
   }
 
   async function restore(): Promise<boolean> {
     let found = false;
+    shortcut.close();
     for (const link of await readIdleLinks(host)) {
       if (!isEndpointLink(link) && !(await isOurDevice(link, ledger))) continue;
       await removeLink(host, link.name);
@@ -195,12 +242,12 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
     await removeForwarding(host);
     await raiseIsolation(host, []);
     unapplied = undefined;
-    apart = [];
+    apart = undefined;
     await firewallGuard?.hold('');
     await ledger.clear();
     mesh = undefined;
     exposed = [];
-    fast = null;
+    fast = undefined;
     log.info('host restored');
     return found;
   }
@@ -218,6 +265,7 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
         checkOffer(plan);
         prepared();
         await isolate();
+        makeRoom(plan);
         const source = sourceFor(readAddress(plan.address).address, exposed);
         return offerLink(host, plan, source, firewall);
       }),
@@ -225,6 +273,7 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
       exclusively(async () => {
         checkEndpoint(endpoint);
         const link = hostLinkOf(endpoint);
+        shortcut.forget(link);
         await Promise.all([removeLink(host, link), firewall.dismiss(link)]);
       }),
     plugged: () =>
@@ -237,6 +286,8 @@ export function createLinuxHost({ deviceOwner, stateDirectory, netns, log }: Lin
         const { range } = prepared();
         const changed = await admitForwarding(host, formatCidr(range.start, range.prefix));
         if (changed) log.info('let the mesh through the FORWARD chain, which somebody has closed');
+        // Puts back, too, what somebody has taken off a link.
+        openSoon();
       }),
     async setNetworks(subnets) {
       const wanted = readSubnets(subnets);

@@ -9,6 +9,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import type { EndpointId } from '../../src/core/ids.ts';
+import { openLinks } from '../../src/host/bpf.ts';
 import { createLinuxHost } from '../../src/host/linux.ts';
 import type { Host } from '../../src/ports/host.ts';
 import { silentLog } from '../hosts/log.ts';
@@ -17,7 +18,12 @@ import { createNamespaces, type Namespaces, needsRoot } from '../hosts/namespace
 const MESH = { device: 'weft0', range: '10.32.0.0/12', mtu: 1400 };
 const COUNT = 3;
 
-describe('the firewall', { skip: needsRoot }, () => {
+for (const shortcut of [true, false]) {
+  const how = shortcut ? 'with the shortcut' : 'alone';
+  describe(`the firewall, ${how}`, { skip: needsRoot }, () => attacks(shortcut));
+}
+
+function attacks(shortcut: boolean): void {
   let net: Namespaces;
   let attacker: string;
   let neighbour: string;
@@ -26,7 +32,6 @@ describe('the firewall', { skip: needsRoot }, () => {
   let host: Host;
 
   const ip = (namespace: string, line: string) => net.run(namespace, 'ip', ...line.split(' '));
-  const open = () => net.run('host', 'nft', 'flush', 'ruleset');
   const plug = (endpoint: string, sandbox: string, address: string) =>
     host.plug({ endpoint: endpoint as EndpointId, sandbox, address, mtu: 1400 });
 
@@ -48,8 +53,14 @@ describe('the firewall', { skip: needsRoot }, () => {
       await ip(namespace, `address add 2001:db8::${number}/64 dev wire`);
       await ip(namespace, 'link set wire up');
     }
-    host = createLinuxHost({ stateDirectory: net.stateDirectory, netns: net.hostPath, log: silentLog });
+    host = createLinuxHost({
+      stateDirectory: net.stateDirectory,
+      netns: net.hostPath,
+      shortcut,
+      log: silentLog,
+    });
     await host.prepare(MESH);
+    await host.setNetworks([]);
     link = (await plug('attacker', attacker, '10.32.0.5/12')).hostLink;
     await plug('neighbour', neighbour, '10.32.0.6/12');
     await net.run('host', 'sysctl', '-qw', `net.ipv4.conf.${link}.rp_filter=0`);
@@ -76,6 +87,16 @@ describe('the firewall', { skip: needsRoot }, () => {
       .filter((line) => line.startsWith('Icmp: '))
       .map((line) => line.split(' '));
     return Number(values[names.indexOf('InEchos')]) + Number(/^Icmp6InEchos\s+(\d+)/m.exec(v6)?.[1]);
+  }
+
+  /** Takes away the rules, and what would go past them. */
+  async function open(): Promise<void> {
+    await net.run('host', 'nft', 'flush', 'ruleset');
+    if (!shortcut) return;
+    const [{ ifindex }] = JSON.parse(await ip('host', `-j link show dev ${link}`));
+    const links = openLinks(net.hostPath);
+    links.detach(ifindex, 'weft_container');
+    links.close();
   }
 
   async function onlyWithout(attack: () => Promise<number>): Promise<void> {
@@ -164,7 +185,12 @@ describe('the firewall', { skip: needsRoot }, () => {
     await net.run('host', 'nft', 'flush', 'ruleset');
     assert.ok((await spoof()) > 0);
     const rules = () => net.run('host', 'nft', '--stateless', 'list', 'ruleset');
-    const next = createLinuxHost({ stateDirectory: net.stateDirectory, netns: net.hostPath, log: silentLog });
+    const next = createLinuxHost({
+      stateDirectory: net.stateDirectory,
+      netns: net.hostPath,
+      shortcut,
+      log: silentLog,
+    });
     await next.prepare(MESH);
     assert.equal(await spoof(), 0);
     assert.equal(await arriving(neighbour, attacker, '10.32.0.6'), COUNT);
@@ -201,4 +227,4 @@ describe('the firewall', { skip: needsRoot }, () => {
     assert.equal(await arriving(neighbour, attacker, '10.32.0.6'), COUNT);
     await onlyWithout(() => arriving(neighbour, attacker, '-I', '10.32.0.5', '10.32.0.6'));
   });
-});
+}

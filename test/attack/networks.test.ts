@@ -54,7 +54,12 @@ require('net').createServer((socket) => {
   socket.on('error', () => {}).write('heard');
 }).listen(7007, '0.0.0.0', () => udp.bind(7007, () => console.log('ready')));`;
 
-describe('networks', { skip: needsRoot }, () => {
+for (const shortcut of [true, false]) {
+  const how = shortcut ? 'with the shortcut' : 'by the firewall alone';
+  describe(`networks, ${how}`, { skip: needsRoot }, () => attacks(shortcut));
+}
+
+function attacks(shortcut: boolean): void {
   let net: Namespaces;
   let host: Host;
   const names = new Map<Place, string>();
@@ -67,7 +72,12 @@ describe('networks', { skip: needsRoot }, () => {
     net = await createNamespaces();
     await net.run('host', 'sysctl', '-qw', 'net.ipv4.ip_forward=1');
     await ip('host', 'link set lo up');
-    host = createLinuxHost({ stateDirectory: net.stateDirectory, netns: net.hostPath, log: silentLog });
+    host = createLinuxHost({
+      stateDirectory: net.stateDirectory,
+      netns: net.hostPath,
+      shortcut,
+      log: silentLog,
+    });
     await host.prepare(MESH);
     await host.setNetworks(NETWORKS);
     for (const [place, address] of Object.entries(PLACES) as [Place, string][]) {
@@ -81,13 +91,16 @@ describe('networks', { skip: needsRoot }, () => {
   });
   afterEach(() => net.close());
 
-  async function echoes(place: Place): Promise<number> {
-    const text = await net.run(at(place), 'cat', '/proc/net/snmp');
+  const echoes = (place: Place) => counted(at(place), 'Icmp', 'InEchos');
+
+  /** By RFC 2011's names. */
+  async function counted(namespace: string, protocol: string, counter: string): Promise<number> {
+    const text = await net.run(namespace, 'cat', '/proc/net/snmp');
     const [names = [], values = []] = text
       .split('\n')
-      .filter((line) => line.startsWith('Icmp: '))
+      .filter((line) => line.startsWith(`${protocol}: `))
       .map((line) => line.split(' '));
-    return Number(values[names.indexOf('InEchos')]);
+    return Number(values[names.indexOf(counter)]);
   }
 
   /** Echo requests that arrive. */
@@ -110,6 +123,8 @@ describe('networks', { skip: needsRoot }, () => {
   test('inside of a network packets flow, between networks none does, in either direction', async () => {
     assert.equal(await pings('red1', 'red3'), COUNT);
     assert.equal(await pings('red3', 'red1'), COUNT);
+    const routed = await counted('host', 'Ip', 'ForwDatagrams');
+    assert.equal(routed === 0, shortcut, 'by the shortcut where there is one');
     for (const [from, to] of PAIRS) assert.equal(await pings(from, to), 0, `${from} to ${to}`);
     await host.setNetworks([]);
     for (const [from, to] of PAIRS) {
@@ -198,6 +213,7 @@ describe('networks', { skip: needsRoot }, () => {
         const next = createLinuxHost({
           stateDirectory: net.stateDirectory,
           netns: net.hostPath,
+          shortcut,
           log: silentLog,
         });
         await next.prepare(MESH);
@@ -241,7 +257,7 @@ describe('networks', { skip: needsRoot }, () => {
       'without guard and rules it is open: this test shows something',
     );
   });
-});
+}
 
 /** Starts LISTEN; resolves when it listens. */
 async function listenAt(namespace: string) {

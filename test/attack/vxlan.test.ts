@@ -10,6 +10,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import type { EndpointId } from '../../src/core/ids.ts';
+import { openLinks } from '../../src/host/bpf.ts';
 import { createLinuxHost } from '../../src/host/linux.ts';
 import { FAST_PATH_DEVICE, type FastPathPlan, type Host } from '../../src/ports/host.ts';
 import { silentLog } from '../hosts/log.ts';
@@ -38,7 +39,12 @@ const PLAN: FastPathPlan = {
   peers: [peerAt(7, 40), peerAt(8, 41)],
 };
 
-describe('the fast path', { skip: needsRoot }, () => {
+for (const shortcut of [true, false]) {
+  const how = shortcut ? 'with its shortcut' : 'without BPF but for the classic one';
+  describe(`the fast path, ${how}`, { skip: needsRoot }, () => attacks(shortcut));
+}
+
+function attacks(shortcut: boolean): void {
   let net: Namespaces;
   let host: Host;
   let container: string;
@@ -68,7 +74,12 @@ describe('the fast path', { skip: needsRoot }, () => {
       await ip(name, 'link set eth0 up');
       await net.run(at(name), 'sysctl', '-qw', 'net.ipv4.conf.all.rp_filter=0');
     }
-    host = createLinuxHost({ stateDirectory: net.stateDirectory, netns: net.hostPath, log: silentLog });
+    host = createLinuxHost({
+      stateDirectory: net.stateDirectory,
+      netns: net.hostPath,
+      shortcut,
+      log: silentLog,
+    });
     await host.prepare({ device: 'weft0', range: '10.32.0.0/12', mtu: 1400 });
     await host.plug({
       endpoint: 'c' as EndpointId,
@@ -76,6 +87,7 @@ describe('the fast path', { skip: needsRoot }, () => {
       address: `${CONTAINER}/12`,
       mtu: 1400,
     });
+    await host.setNetworks([]);
     await host.setFastPath(PLAN);
     await net.run('host', 'sysctl', '-qw', 'net.ipv4.ip_forward=1');
   });
@@ -113,19 +125,30 @@ describe('the fast path', { skip: needsRoot }, () => {
     return arrived;
   }
 
-  async function echoes(name: string): Promise<number> {
+  const echoes = (name: string) => counted(name, 'Icmp', 'InEchos');
+
+  /** By RFC 2011's names. */
+  async function counted(name: string, protocol: string, counter: string): Promise<number> {
     const text = await net.run(at(name), 'cat', '/proc/net/snmp');
     const [names = [], values = []] = text
       .split('\n')
-      .filter((line) => line.startsWith('Icmp: '))
+      .filter((line) => line.startsWith(`${protocol}: `))
       .map((line) => line.split(' '));
-    return Number(values[names.indexOf('InEchos')]);
+    return Number(values[names.indexOf(counter)]);
   }
 
   async function open(): Promise<void> {
     await net.run('host', 'nft', 'flush', 'ruleset');
-    await net.run('host', 'tc', 'qdisc', 'del', 'dev', FAST_PATH_DEVICE, 'clsact');
+    if (!shortcut)
+      return void (await net.run('host', 'tc', 'qdisc', 'del', 'dev', FAST_PATH_DEVICE, 'clsact'));
+    const [{ ifindex }] = JSON.parse(await ip('host', `-j link show dev ${FAST_PATH_DEVICE}`));
+    const links = openLinks(net.hostPath);
+    links.detach(ifindex, 'weft_vxlan');
+    links.close();
   }
+
+  /** Packets that the host's stack has forwarded: none that took the shortcut. */
+  const routed = () => counted('host', 'Ip', 'ForwDatagrams');
 
   async function onlyWithoutDefences(attack: Attack): Promise<void> {
     assert.equal(await arriving(attack), 0, 'with the defences');
@@ -136,6 +159,7 @@ describe('the fast path', { skip: needsRoot }, () => {
   test('a trusted peer reaches a container from its own addresses', async () => {
     assert.equal(await arriving({ from: 'peer', source: '10.40.1.1' }), COUNT);
     assert.equal(await arriving({ from: 'other', source: '10.41.255.255' }), COUNT);
+    assert.equal((await routed()) === 0, shortcut, 'by the shortcut where there is one');
   });
 
   test("a stranger does not get VXLAN unpacked, whatever peer's address it writes inside", () =>
@@ -211,4 +235,4 @@ describe('the fast path', { skip: needsRoot }, () => {
     const rules = await net.run('host', 'nft', 'list', 'chain', 'ip', 'weft_vxlan', 'leave');
     assert.match(rules, /counter packets [1-9]\d* bytes \d+ drop/);
   });
-});
+}

@@ -1,0 +1,197 @@
+import type { Cidr } from '../core/address.ts';
+import { FAST_PATH_DEVICE, type FastPathPlan, HostError, PROBE_PORT } from '../ports/host.ts';
+import type { Log } from '../ports/log.ts';
+import { createMap, deleteEntry, type Links, loadProgram, openLinks, setEntry } from './bpf.ts';
+import { ADMITTED_MARK } from './firewall-vxlan.ts';
+import type { LinkState } from './iproute.ts';
+import { isEndpointLink } from './links.ts';
+import {
+  type Entry,
+  ownersOf,
+  placesOfEndpoints,
+  placesOfWays,
+  type ShortcutView,
+} from './shortcut-places.ts';
+import { containerProgram, tunnelProgram, vxlanProgram } from './shortcut-programs.ts';
+import { OWNER, PLACE } from './shortcut-steps.ts';
+
+/**
+ * Packets between two addresses of the mesh need little of what the kernel does for a router's packets: no look-up of rules, no firewall,
+ * no queue before the container. Programs at the entrance of our links (shortcut-programs.ts) hand them over directly, by tables
+ * that say what routes, the table `inet weft` and the table `inet weft-networks` say. They hand over only what those would let
+ * through; the rest goes the kernel's way. So the shortcut may be closed at any time, and is while something changes.
+ *
+ * Programs and tables live with the links: they outlive the daemon and go with `weft down`. The next life begins with its own, closed.
+ */
+export interface Shortcut {
+  /** Undefined: nobody has asked the kernel yet; false: it has no such programs, or they are not wanted. */
+  readonly works: boolean | undefined;
+  /** Replaces the programs of an earlier life. `links`: those of our group. */
+  begin(links: readonly LinkState[], device: string): void;
+  /** All packets go the kernel's way until the next `open`. */
+  close(): void;
+  /** The container behind a link is gone, or about to be. */
+  forget(hostLink: string): void;
+  open(view: ShortcutView): void;
+  /** Has the VXLAN device drop what the plan does not admit, by the marks of the table `ip weft_vxlan`; false where that takes another program. */
+  guard(link: number, plan: FastPathPlan, apart: readonly Cidr[]): boolean;
+  /** Takes our programs off a link. */
+  release(link: number): void;
+}
+
+const CONTAINER = 'weft_container';
+const VXLAN = 'weft_vxlan';
+const TUNNEL = 'weft_tunnel';
+/** More than a host or a mesh has of either; with more the shortcut stays closed. */
+const ENTRIES = 1 << 17;
+
+interface Loaded {
+  readonly gate: number;
+  readonly endpoints: Table;
+  readonly ways: Table;
+  readonly owners: Table;
+  readonly container: number;
+  readonly vxlan: number;
+  readonly tunnel: number;
+}
+
+/** `path`: the host's network namespace; absent: this process's. `wanted`: whether to use it at all. */
+export function createShortcut(path: string | undefined, wanted: boolean, log: Log): Shortcut {
+  let loaded: Loaded | undefined;
+  let works: boolean | undefined = wanted ? undefined : false;
+
+  /** False where the kernel has not what it takes; a failure later on closes the shortcut. */
+  function use(task: (parts: Loaded, links: Links) => void): boolean {
+    if (works === false) return false;
+    const links = openLinks(path);
+    try {
+      loaded ??= load();
+      task(loaded, links);
+      works = true;
+      return true;
+    } catch (error) {
+      if (!(error instanceof HostError)) throw error;
+      const why = error.message;
+      if (loaded !== undefined) setGate(loaded, false);
+      if (works === true) log.error('the shortcut for packets is closed, they go the usual way', { why });
+      else log.info('this kernel has no shortcut for packets, they go the usual way', { why });
+      works ??= false;
+      return false;
+    } finally {
+      links.close();
+    }
+  }
+
+  function attachTo(list: readonly LinkState[], device: string, parts: Loaded, links: Links): void {
+    for (const link of list) {
+      if (isEndpointLink(link)) links.attach(link.index, parts.container);
+      else if (link.name === device) links.attach(link.index, parts.tunnel);
+    }
+  }
+
+  function release(link: number): void {
+    const links = openLinks(path);
+    try {
+      for (const name of [CONTAINER, TUNNEL, VXLAN]) links.detach(link, name);
+    } catch (error) {
+      // A kernel without such programs has none to take off.
+      if (!(error instanceof HostError)) throw error;
+    } finally {
+      links.close();
+    }
+  }
+
+  return {
+    get works() {
+      return works;
+    },
+    begin(list, device) {
+      if (use((parts, links) => attachTo(list, device, parts, links))) return;
+      // That of the VXLAN device lets nothing in before it knows the plan, so an earlier life's stays until `guard`, or until another stands there.
+      for (const link of list) if (link.name !== FAST_PATH_DEVICE) release(link.index);
+    },
+    close() {
+      if (loaded !== undefined) setGate(loaded, false);
+    },
+    forget: (hostLink) => loaded?.endpoints.forget(hostLink),
+    open(view) {
+      use((parts, links) => {
+        const endpoints = placesOfEndpoints(view);
+        const ways = placesOfWays(view);
+        const owners = view.fast === null ? [] : ownersOf(view.fast, view.apart);
+        const same = parts.endpoints.holds(endpoints) && parts.ways.holds(ways) && parts.owners.holds(owners);
+        if (!same) setGate(parts, false);
+        parts.endpoints.fill(endpoints);
+        parts.ways.fill(ways);
+        parts.owners.fill(owners);
+        attachTo(view.links, view.device, parts, links);
+        setGate(parts, true);
+      });
+    },
+    guard(link, plan, apart) {
+      return use(({ owners, vxlan }, links) => {
+        owners.fill(ownersOf(plan, apart));
+        links.attach(link, vxlan);
+      });
+    },
+    release,
+  };
+}
+
+function load(): Loaded {
+  const value = { valueSize: PLACE.size, entries: ENTRIES };
+  const gate = createMap({ kind: 'array', name: 'weft_gate', keySize: 4, valueSize: 4, entries: 1 });
+  const endpoints = createMap({ kind: 'hash', name: 'weft_endpoints', keySize: 4, ...value });
+  const ways = createMap({ kind: 'prefixes', name: 'weft_ways', keySize: 8, ...value });
+  const owned = { valueSize: OWNER.size, entries: ENTRIES };
+  const owners = createMap({ kind: 'prefixes', name: 'weft_owners', keySize: 8, ...owned });
+  const maps = { gate, endpoints, ways, owners };
+  return {
+    gate,
+    endpoints: createTable(endpoints),
+    ways: createTable(ways),
+    owners: createTable(owners),
+    container: loadProgram(CONTAINER, containerProgram(maps)),
+    vxlan: loadProgram(VXLAN, vxlanProgram(maps, Number(ADMITTED_MARK), PROBE_PORT)),
+    tunnel: loadProgram(TUNNEL, tunnelProgram(maps)),
+  };
+}
+
+function setGate({ gate }: Loaded, open: boolean): void {
+  setEntry(gate, new Uint8Array(4), new Uint8Array([open ? 1 : 0, 0, 0, 0]));
+}
+
+/** A map whose content is known here: nobody else writes to it. */
+interface Table {
+  holds(wanted: readonly Entry[]): boolean;
+  fill(wanted: readonly Entry[]): void;
+  forget(hostLink: string): void;
+}
+
+function createTable(map: number): Table {
+  const there = new Map<string, Entry>();
+  const nameOf = ({ key }: Entry) => Buffer.from(key).toString('hex');
+  const isThere = (entry: Entry) => {
+    const known = there.get(nameOf(entry));
+    return known !== undefined && Buffer.compare(known.value, entry.value) === 0;
+  };
+  function remove(name: string, { key }: Entry): void {
+    deleteEntry(map, key);
+    there.delete(name);
+  }
+  return {
+    holds: (wanted) => wanted.length === there.size && wanted.every(isThere),
+    fill(wanted) {
+      const names = new Set(wanted.map(nameOf));
+      // What comes is there before what goes, so that nothing that stays is away meanwhile.
+      for (const entry of wanted) {
+        if (!isThere(entry)) setEntry(map, entry.key, entry.value);
+        there.set(nameOf(entry), entry);
+      }
+      for (const [name, entry] of there) if (!names.has(name)) remove(name, entry);
+    },
+    forget(hostLink) {
+      for (const [name, entry] of there) if (entry.hostLink === hostLink) remove(name, entry);
+    },
+  };
+}
