@@ -10,6 +10,10 @@ import type { Namespace } from './namespace.ts';
  * datagram out of our socket (`beat`). When the process is killed, or hangs, the element runs out and Docker's resolver is asked
  * as if Weft had never been there. Without that, a container would have no names at all until the daemon is back.
  *
+ * Addresses and ports are changed packet by packet, there and back: a rule of NAT would have the kernel follow each connection of the
+ * container, which costs a stream one part in twenty. Where Docker has such rules, connections look the same to them in both directions, because
+ * they come behind `ask` and before `answer`.
+ *
  * The chain `flood` is for the daemon: one thread answers for all containers, and what one of them may ask is bounded before it gets there.
  */
 
@@ -24,17 +28,23 @@ export async function raiseRedirect(inside: Namespace, port: number): Promise<vo
   const text = `
 table ip weft-dns {
   set alive { type ipv4_addr; size 2; flags dynamic,timeout; timeout ${ALIVE_SECONDS}s; }
-  chain beat {
-    type filter hook output priority -120; policy accept;
-    ip saddr 127.0.0.1 ip daddr ${resolver} udp sport ${port} udp dport ${RESOLVER.port} update @alive { ip daddr timeout ${ALIVE_SECONDS}s }
-  }
   chain ask {
-    type nat hook output priority -110; policy accept;
-    ip daddr ${resolver} ip daddr @alive udp dport ${RESOLVER.port} dnat to 127.0.0.1:${port}
-    ip daddr ${resolver} ip daddr @alive tcp dport ${RESOLVER.port} dnat to 127.0.0.1:${port}
+    type filter hook output priority -310; policy accept;
+    ip daddr != ${resolver} accept
+    ip saddr 127.0.0.1 udp sport ${port} udp dport ${RESOLVER.port} update @alive { ip daddr timeout ${ALIVE_SECONDS}s }
+    ip daddr @alive udp dport ${RESOLVER.port} udp dport set ${port} ip daddr set 127.0.0.1
+    ip daddr @alive tcp dport ${RESOLVER.port} tcp dport set ${port} ip daddr set 127.0.0.1
+  }
+  chain answer {
+    type filter hook output priority 50; policy accept;
+    ip saddr != 127.0.0.1 accept
+    udp sport ${port} udp dport != ${port} udp sport set ${RESOLVER.port} ip saddr set ${resolver}
+    tcp sport ${port} tcp sport set ${RESOLVER.port} ip saddr set ${resolver}
+    ${refusal(port)}
   }
   chain flood {
     type filter hook input priority filter; policy accept;
+    ip daddr != 127.0.0.1 accept
     ip daddr 127.0.0.1 udp dport ${port} limit rate over ${MOST_DATAGRAMS}/second burst ${MOST_DATAGRAMS} packets counter drop
     ip daddr 127.0.0.1 tcp dport ${port} tcp flags & (syn | ack) == syn limit rate over ${MOST_CONNECTIONS}/second burst ${MOST_CONNECTIONS} packets counter drop
   }
@@ -47,6 +57,19 @@ table ip weft-dns {
     // Not so at first: whatever deletes has the kernel wait for packets under way, and Docker, which sets up a resolver meanwhile, for that.
     await inside.run(['nft', '-f', '-'], `${GONE}${text}`);
   }
+}
+
+/**
+ * A port where nobody listens answers with ICMP, which quotes the question as it was changed (RFC 792): the asker would not know it as its
+ * own, and wait. Two bytes that mean nothing in this kind of message take the difference, so that the checksum stays right. Bits from
+ * the start of ICMP: what means nothing at 48; of the quoted packet the first byte at 64, the protocol at 136, destination 192, port 240.
+ */
+function refusal(port: number): string {
+  const [changed, asked] = [0x7f000001, 0x7f00000b];
+  const difference = (port - RESOLVER.port + changed - asked + 0xffff) % 0xffff;
+  const quoted = `@th,64,8 0x45 @th,136,8 17 @th,192,32 ${changed} @th,240,16 ${port}`;
+  const back = `@th,48,16 set ${difference} @th,192,32 set ${asked} @th,240,16 set ${RESOLVER.port}`;
+  return `icmp type destination-unreachable icmp code port-unreachable ${quoted} ${back}`;
 }
 
 export async function removeRedirect(inside: Namespace): Promise<void> {
