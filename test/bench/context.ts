@@ -14,6 +14,8 @@ export interface Context {
   readonly under: readonly string[];
   readonly systems: readonly string[];
   readonly tests: readonly string[];
+  /** Sizes of the meshes that the part `sim` simulates. */
+  readonly peers: readonly number[];
   progress(text: string): void;
   /** Writes one file of the report. */
   save(name: string, content: string): void;

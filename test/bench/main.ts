@@ -6,6 +6,7 @@
  *                                      docker
  *   npm run bench -- --quick           one run of each with short streams, to see that it works
  *   npm run bench -- tunnels --under veth,nic --systems weft,vxlan --tests t1,u64,ping --rounds 5 --seconds 8 --out /tmp/figures
+ *   npm run bench -- sim --peers 100,1000
  *
  * Newer builds of others: WEFT_BENCH_WIREGUARD_GO, WEFT_BENCH_NEBULA, WEFT_BENCH_NEBULA_CERT name programs.
  * All hosts are namespaces on this machine, so both ends share its cores: compare the systems, not the absolute rates. Systems
@@ -48,6 +49,7 @@ const { values, positionals } = parseArgs({
     under: { type: 'string', default: 'veth,nic' },
     systems: { type: 'string', default: Object.keys(SYSTEMS).join(',') },
     tests: { type: 'string', default: TESTS },
+    peers: { type: 'string', default: '100,300,1000,2000,5000' },
     out: { type: 'string', default: join(import.meta.dirname, '..', '..', 'docs', 'benchmarks') },
   },
 });
@@ -66,6 +68,7 @@ async function main(): Promise<void> {
     under: values.under.split(','),
     systems: values.systems.split(','),
     tests: values.tests.split(','),
+    peers: values.peers.split(',').map((size) => whole('--peers', size, 10_000)),
     progress(text) {
       const at = ((performance.now() - began) / 1_000).toFixed(0);
       console.error(`bench ${at.padStart(4)} s  ${text}`);
@@ -76,9 +79,9 @@ async function main(): Promise<void> {
   for (const name of names) await PARTS[name]?.(context);
 }
 
-function whole(flag: string, text: string): number {
+function whole(flag: string, text: string, most = 1_000): number {
   const value = Number(text);
-  if (!Number.isInteger(value) || value < 1 || value > 1_000)
+  if (!Number.isInteger(value) || value < 1 || value > most)
     throw new Error(`${flag} takes a whole number from 1`);
   return value;
 }

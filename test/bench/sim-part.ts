@@ -32,8 +32,8 @@ const HEAP_MB = 8_000;
 
 type What = 'change' | 'heal' | 'steady';
 
-export const sim: Part = async ({ quick, progress, save }) => {
-  const sizes = quick ? [100, 300] : [100, 300, 1_000, 2_000, 5_000];
+export const sim: Part = async ({ quick, peers: wanted, progress, save }) => {
+  const sizes = quick ? [100, 300] : wanted;
   const costs = await measureMessageCosts();
   progress(`costs of a message: ${JSON.stringify(costs)}`);
   const slots = createSlots(availableParallelism());
@@ -115,7 +115,7 @@ export function report(figures: SimFigures): string {
   return [
     '# A mesh of thousands',
     '',
-    `${figures.date} UTC, \`npm run bench -- sim\`. ${machine.system}, kernel ${machine.kernel}, ${machine.cores} cores of ${machine.cpu}, Node ${machine.node}.`,
+    `${figures.date} UTC, \`npm run bench -- sim --peers ${figures.change.map(({ peers }) => peers).join()}\`. ${machine.system}, kernel ${machine.kernel}, ${machine.cores} cores of ${machine.cpu}, Node ${machine.node}.`,
     'Simulated in virtual time: the daemon’s records, links, gossip and liveness; 0.5 ms one way inside each of four sites, 10–80 ms between',
     'them. Healing counts from the first link across until all hold what both halves wrote, one record a peer. Memory: heap and buffers in use',
     'after a collection, of the whole process; the most while the partition heals, messages on their way included. Certificates, addresses and',
