@@ -4,7 +4,8 @@
  *   npm run model -- --peers 4 --full          what the test suite has no time for: minutes, and some gigabytes of memory
  *   npm run model -- --peers 5 --walk 60       random walks for a minute
  *   npm run model -- --peers 2 --newcomers 1   each may be left alone, and let the newcomer in as its heir
- *   --newcomers N --addresses N --donations N --removals N --crashes --owner D --donors AD --receivers AB --limit STATES
+ *   --newcomers N --addresses N --donations N --removals N --crashes --owner D --donors AD --receivers AB
+ *   --removers B --victims CD --limit STATES
  */
 import { parseArgs } from 'node:util';
 import { createSeededRandom } from '../../src/ports/memory/random.ts';
@@ -25,6 +26,8 @@ const { values } = parseArgs({
     owner: text,
     donors: text,
     receivers: text,
+    removers: text,
+    victims: text,
     limit: text,
     walk: text,
     full: flag,
@@ -44,6 +47,8 @@ const limits: Limits = {
   ...(values.owner === undefined ? {} : { owner: values.owner }),
   ...(values.donors === undefined ? {} : { donors: values.donors }),
   ...(values.receivers === undefined ? {} : { receivers: values.receivers }),
+  ...(values.removers === undefined ? {} : { removers: values.removers }),
+  ...(values.victims === undefined ? {} : { victims: values.victims }),
 };
 console.log(JSON.stringify(limits));
 const begun = performance.now();

@@ -13,7 +13,7 @@ import { SMALL_RANGE } from './story.ts';
  */
 const HOSTS = 6;
 const STEPS = 40;
-const SEEDS = 12;
+const SEEDS = 8;
 
 interface Plot {
   readonly world: MeshWorld;
