@@ -3,10 +3,14 @@
  * counter says so. Where the kernel lacks BPF all of these skip, and the other stories go the usual way.
  */
 import assert from 'node:assert/strict';
+import type { Lab } from '../lab/create.ts';
+import type { LabHost } from '../lab/host.ts';
 import { ping, reaches } from '../lab/traffic.ts';
 import { until } from '../lab/wait.ts';
 import { meshed, type Place, place, story } from './story.ts';
-import { bothGo, trusting } from './vxlan.ts';
+import { bothGo, trusting, WIRE } from './vxlan.ts';
+
+const TRUST = ['--trusted-subnets', WIRE];
 
 /** Packets that a host's stack has forwarded (RFC 2011, ipForwDatagrams). */
 async function forwarded({ host }: Place): Promise<number> {
@@ -58,3 +62,55 @@ for (const kind of ['encrypted', 'vxlan'] as const) {
     },
   );
 }
+
+/** A container in a network of its own on the first host. */
+async function apart(lab: Lab, host: LabHost): Promise<Place['sandbox']> {
+  await host.weft(['network', 'create', 'other']);
+  const sandbox = await lab.sandbox('other');
+  await host.weft(['attach', sandbox.path, '--network', 'other']);
+  await sandbox.run(['ip', 'route', 'replace', '10.32.0.0/12', 'dev', 'eth0'], { say: null });
+  return sandbox;
+}
+
+story(
+  'kill -9 leaves the shortcut open and networks apart; weft up adopts it, or takes it away where it is off',
+  { hosts: 2 },
+  async (lab) => {
+    const all = await trusting(lab);
+    const [one, two] = all as [Place, Place];
+    await bothGo(one.host, two.host, 'vxlan');
+    const other = await apart(lab, one.host);
+    await shortcutOpens(one, two, all);
+    const separate = async () => {
+      for (const to of all) assert.equal((await ping(other, to.address, { count: 2 })).received, 0);
+    };
+    await separate();
+
+    for (const { host } of all) await host.kill();
+    assert.equal(await forwardedOnTheWay(one, two, all), 0);
+    await separate();
+
+    await two.host.weft(['up', ...TRUST]);
+    const pings = one.sandbox.start(['ping', '-i', '0.02', '-W', '1', two.address], { say: null });
+    await one.host.weft(['up', ...TRUST]);
+    await bothGo(one.host, two.host, 'vxlan', 20_000);
+    await shortcutOpens(one, two, all);
+    await pings.stop('SIGINT');
+    const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(pings.output()) ?? [];
+    // The last one may still be on its way.
+    assert.ok(
+      Number(sent) - Number(received) <= 1,
+      `${received} of ${sent} came back while the daemon started`,
+    );
+    await separate();
+
+    await one.host.kill();
+    await one.host.weft(['up', '--shortcut', 'off', ...TRUST]);
+    await bothGo(one.host, two.host, 'vxlan', 20_000);
+    await reaches(one.sandbox, two.address);
+    // One host forwards both directions of three echoes, the other one still has its shortcut.
+    const oneForwards = async () => (await forwardedOnTheWay(one, two, all)) === 6;
+    await until('only the first host to forward', oneForwards);
+    await separate();
+  },
+);
