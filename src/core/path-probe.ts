@@ -63,8 +63,8 @@ const LOST = 3;
 const MOST_GOOD = 48;
 /** A fall within this time of the one before doubles what is asked. */
 const FLAP_WITHIN = 60_000;
-/** What every path must carry: VXLAN on a link of 1280 bytes, or less where less is sent. */
-export const LEAST_MTU = 1_230;
+/** What every path must carry: VXLAN over IPv6 on a link of 1280 bytes, or less where less is sent. */
+export const LEAST_MTU = 1_210;
 /** Of a probe: IPv6 and UDP headers and what probe.ts writes. */
 export const LEAST_PROBE = 200;
 const HISTORY = 50;

@@ -1,5 +1,5 @@
-import { type Cidr, formatIpv4, parseCidr } from './address.ts';
-import { includes } from './ranges.ts';
+import { type Cidr, formatIp, type IpAddress } from './address.ts';
+import { isInBlock, parseBlock } from './blocks.ts';
 
 /**
  * Which way packets may go to a peer, from what both ends declare. `vxlan` is the kernel's own path and carries packets in clear, so it
@@ -9,7 +9,7 @@ export type PathKind = 'encrypted' | 'vxlan';
 
 /** What a peer tells all others. */
 export interface Declaration {
-  /** CIDR blocks whose addresses it trusts, as text: hosts there may read what it sends. */
+  /** Blocks of either family whose addresses it trusts, as text: hosts there may read what it sends. */
   readonly subnets: readonly string[];
   /** Its VXLAN device; null when it has none, for the reason in `obstacle`. */
   readonly vxlan: { readonly vni: number; readonly port: number } | null;
@@ -22,17 +22,17 @@ export interface PathFacts {
   readonly here: Declaration;
   /** Undefined: not heard yet, or of a release without fast path. */
   readonly there: Declaration | undefined;
-  /** IPv4 addresses of the peer on the underlay, the one where it is seen first. */
-  readonly theirs: readonly number[];
-  /** IPv4 addresses of this host that the peer may see. */
-  readonly ours: readonly number[];
+  /** Addresses of the peer on the underlay, the one where it is seen first. */
+  readonly theirs: readonly IpAddress[];
+  /** Addresses of this host that the peer may see. */
+  readonly ours: readonly IpAddress[];
   /** What to call the peer in a reason. */
   readonly name: string;
 }
 
 export type Verdict =
-  /** `address`: where the peer's device is. */
-  | { readonly trusted: true; readonly address: number }
+  /** `address`: where the peer's device is, as text. */
+  | { readonly trusted: true; readonly address: string }
   | { readonly trusted: false; readonly code: Refusal; readonly reason: string };
 
 export type Refusal =
@@ -40,49 +40,71 @@ export type Refusal =
   | 'not-trusted-here'
   | 'not-trusted-there'
   | 'not-heard'
-  | 'no-ipv4'
+  | 'no-address'
+  | 'other-family'
   | 'shared-address'
   | 'no-device-here'
   | 'no-device-there'
   | 'other-vxlan';
 
-/** The reason is for people: who does not trust whom, or what is in the way. */
+/**
+ * The reason is for people: who does not trust whom, or what is in the way. Where both families would do it is IPv4, whose headers take 20
+ * bytes less of each packet. Both ends come to the same family, for they look at the same: what each announces and trusts.
+ */
 export function judge(facts: PathFacts): Verdict {
   const { here, there, theirs, ours, name } = facts;
-  const refuse = (code: Refusal, reason: string): Verdict => ({ trusted: false, code, reason });
-  if (theirs.length === 0) return refuse('no-ipv4', `no IPv4 address of ${name} is known`);
-  const address = theirs.find((one) => trusts(facts.plain, here, one));
-  const believed = there !== undefined && ours.some((one) => trusts(facts.plain, there, one));
-  if (there === undefined && address !== undefined) {
+  const [first] = theirs;
+  if (first === undefined) return refuse('no-address', `no address of ${name} is known`);
+  const trusted = theirs.filter((one) => trusts(facts.plain, here, one));
+  const believed = ours.filter((one) => there !== undefined && trusts(facts.plain, there, one));
+  const [best] = trusted;
+  if (there === undefined && best !== undefined) {
     return refuse('not-heard', `${name} has not said whom it trusts`);
   }
-  if (address === undefined && !believed) return refuse('not-trusted', 'the link is not declared trusted');
-  if (address === undefined || there === undefined) {
-    const where = formatIpv4(theirs[0] as number);
-    return refuse('not-trusted-here', `${name} trusts this link, this host does not trust ${where}`);
+  if (best === undefined && believed.length === 0) {
+    return refuse('not-trusted', 'the link is not declared trusted');
   }
-  if (!believed) {
-    const where = ours.map(formatIpv4).join(', ') || 'this host';
+  if (best === undefined || there === undefined) {
+    const reason = `${name} trusts this link, this host does not trust ${formatIp(first)}`;
+    return refuse('not-trusted-here', reason);
+  }
+  if (believed.length === 0) {
+    const where = ours.map(formatIp).join(', ') || 'this host';
     return refuse('not-trusted-there', `this host trusts the link, ${name} does not trust ${where}`);
   }
+  const meets = (address: IpAddress) => believed.some(({ family }) => family === address.family);
+  const [address] = trusted.filter(meets).sort((a, b) => a.family - b.family);
+  if (address === undefined) {
+    const [us, them] = [nameOf(believed[0]?.family), nameOf(best.family)];
+    const reason = `this host trusts ${name} by ${them}, ${name} trusts this host by ${us}: both must trust the same`;
+    return refuse('other-family', reason);
+  }
+  return judgeDevices(facts.here, there, name) ?? { trusted: true, address: formatIp(address) };
+}
+
+const nameOf = (family: 4 | 6 | undefined) => `IPv${family}`;
+
+function refuse(code: Refusal, reason: string): Verdict {
+  return { trusted: false, code, reason };
+}
+
+function judgeDevices(here: Declaration, there: Declaration, name: string): Verdict | undefined {
   if (here.vxlan === null) return refuse('no-device-here', here.obstacle ?? 'there is no VXLAN device here');
   if (there.vxlan === null) {
     return refuse('no-device-there', `on ${name}: ${there.obstacle ?? 'there is no VXLAN device'}`);
   }
   const text = ({ vni, port }: { vni: number; port: number }) => `VNI ${vni} on UDP port ${port}`;
-  if (text(here.vxlan) !== text(there.vxlan)) {
-    return refuse('other-vxlan', `${name} uses ${text(there.vxlan)}, this host ${text(here.vxlan)}`);
-  }
-  return { trusted: true, address };
+  if (text(here.vxlan) === text(there.vxlan)) return undefined;
+  return refuse('other-vxlan', `${name} uses ${text(there.vxlan)}, this host ${text(here.vxlan)}`);
 }
 
-function trusts(plain: boolean, { subnets }: Declaration, address: number): boolean {
+function trusts(plain: boolean, { subnets }: Declaration, address: IpAddress): boolean {
   return plain || subnets.some((text) => contains(text, address));
 }
 
-function contains(text: string, address: number): boolean {
-  const parsed = parseCidr(text);
-  return parsed.ok && includes(parsed.value, address);
+function contains(text: string, address: IpAddress): boolean {
+  const parsed = parseBlock(text);
+  return parsed.ok && isInBlock(parsed.value, address);
 }
 
 /** As many blocks as anybody may declare. */
@@ -95,7 +117,7 @@ export function readDeclaration(value: unknown): Declaration | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const { subnets, vxlan, obstacle } = value as Partial<Declaration>;
   if (!Array.isArray(subnets) || subnets.length > MAX_SUBNETS) return undefined;
-  if (!subnets.every((text) => typeof text === 'string' && parseCidr(text).ok)) return undefined;
+  if (!subnets.every((text) => typeof text === 'string' && parseBlock(text).ok)) return undefined;
   if (obstacle !== null && !(typeof obstacle === 'string' && obstacle.length <= MAX_OBSTACLE))
     return undefined;
   if (vxlan === null) return { subnets, vxlan, obstacle };

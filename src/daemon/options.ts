@@ -1,4 +1,5 @@
 import { formatHostPort, parseCidr, parseHostPort, parseIp } from '../core/address.ts';
+import { parseBlock } from '../core/blocks.ts';
 import type { LogLevel } from '../ports/log.ts';
 import { LOG_LEVELS } from './logger.ts';
 
@@ -156,8 +157,10 @@ export const OPTIONS: readonly Option[] = [
     help: 'hosts there get packets without encryption, by VXLAN, when they trust this one as well; may be repeated',
     many: true,
     problem: (value) => {
-      const parsed = parseCidr(value);
-      return parsed.ok ? undefined : `a block of IPv4 addresses such as 192.168.1.0/24: ${parsed.message}`;
+      const parsed = parseBlock(value);
+      return parsed.ok
+        ? undefined
+        : `a block of addresses such as 192.168.1.0/24 or 2001:db8::/64: ${parsed.message}`;
     },
   },
   {

@@ -1,13 +1,16 @@
 import { type Cidr, formatCidr } from '../core/address.ts';
 import { blocksOf, cutAt } from '../core/path.ts';
 import {
-  FAST_PATH_DEVICE,
-  type FastPathPeer,
+  FAST_PATH_DEVICES,
+  type FastPathPeerState,
   type FastPathPlan,
   type FastPathState,
   HostError,
+  type UnderlayFamily,
+  underlayFamily,
 } from '../ports/host.ts';
 import { anchorOf, DEVICE_SYSCTLS, sysctlsFor } from './device.ts';
+import { gatewayOf, readForwarding, readNeighbours, readRows, setEntries } from './fast-path-entries.ts';
 import { ADMITTED_MARK, type Admission, innerOf } from './firewall-vxlan.ts';
 import { batch } from './iproute.ts';
 import { FAST_PATH_ALIAS, LINK_GROUP, ROUTE_PROTOCOL, ROUTE_TABLE } from './names.ts';
@@ -16,17 +19,23 @@ import { sourceFor } from './routes.ts';
 import type { Shortcut } from './shortcut.ts';
 
 /**
- * The fast path in the kernel: one VXLAN device that learns nothing and knows every peer by permanent entries, and routes by it.
+ * The fast path in the kernel: a VXLAN device for each family of underlay addresses, which learns nothing and knows its peers by permanent
+ * entries, and routes by it. That of IPv6 is there while a peer needs it.
  *
  *   10.40.0.0/13 via 192.0.2.7 dev weft-vxlan onlink     the gateway is only a name for the peer: its underlay address
  *   192.0.2.7 lladdr 06:…                                 neighbour: name → the peer's MAC
  *   06:… dst 192.0.2.7                                    forwarding entry: MAC → where its device is
  *
- * Order of a change: device → routes that go → admission → entries → routes that come.
+ *   10.40.0.0/13 via inet6 fe80::7 dev weft-vxlan6 onlink where that address is IPv6: the name is the peer's link-local address
+ *
+ * Order of a change: devices → routes that go → admission → entries → routes that come.
  */
-const DEVICE = FAST_PATH_DEVICE;
-/** Outer packets are never cut into fragments: probes are to find what passes whole. */
-const OPTIONS = ['nolearning', 'df', 'set'];
+const FAMILIES: readonly UnderlayFamily[] = [4, 6];
+/** Outer packets are never cut into fragments: probes are to find what passes whole. Those of IPv6 are not in any case. */
+const OPTIONS: Readonly<Record<UnderlayFamily, readonly string[]>> = {
+  4: ['nolearning', 'df', 'set'],
+  6: ['nolearning', 'local', '::'],
+};
 /** IPv6 is for probes, and the kernel takes it from a device with less than 1280. Routes say what may be sent. */
 const DEVICE_MTU = '65485';
 /**
@@ -62,44 +71,52 @@ export interface FastPathParts {
 
 export async function raiseFastPath(parts: FastPathParts, plan: FastPathPlan): Promise<void> {
   const { host, admission } = parts;
-  const byProgram = await prepareDevice(parts, plan);
+  const families = FAMILIES.filter((family) => family === 4 || peersOf(plan, family).length > 0);
+  let byProgram = false;
+  for (const family of families) {
+    const checks = await prepareDevice(parts, family, plan);
+    if (family === 4) byProgram = checks;
+  }
   const wanted = wantedRoutes(plan, parts);
   await batch(host, goingRoutes(wanted, await readRoutes(host)));
   await admission.raise(plan, byProgram);
-  await setEntries(host, plan.peers);
+  for (const family of families) await setEntries(host, FAST_PATH_DEVICES[family], peersOf(plan, family));
   await batch(host, comingRoutes(wanted, await readRoutes(host)));
+  for (const family of FAMILIES) if (!families.includes(family)) await removeDevice(host, family);
 }
 
 /** Whether there was one. */
 export async function removeFastPath(host: Namespace, admission: Admission): Promise<boolean> {
-  const there = await readDevice(host);
-  const found = there?.ours === true;
-  if (found) await batch(host, [['link', 'del', 'dev', DEVICE]]);
+  const found = [];
+  for (const family of FAMILIES) found.push(await removeDevice(host, family));
   await admission.remove();
-  return found;
+  return found.includes(true);
 }
 
 export async function readFastPath(host: Namespace, admission: Admission): Promise<FastPathState | null> {
-  if ((await readDevice(host))?.ours !== true) return null;
-  const [entries, routes, counters] = await Promise.all([
-    readForwarding(host),
-    readRoutes(host),
-    admission.counters(),
-  ]);
-  return {
-    peers: entries.map(({ mac, underlay }) => ({
-      mac,
-      underlay,
-      mtu: routes.find(({ gateway }) => gateway === underlay)?.mtu ?? null,
-      sent: innerOf(counters.sent.get(underlay)),
-      received: innerOf(counters.received.get(underlay)),
-    })),
-  };
+  if ((await readDevice(host, 4))?.ours !== true) return null;
+  const [routes, counters] = await Promise.all([readRoutes(host), admission.counters()]);
+  const peers: FastPathPeerState[] = [];
+  for (const family of FAMILIES) {
+    const device = FAST_PATH_DEVICES[family];
+    const names = await readNeighbours(host, device);
+    for (const { mac, underlay } of await readForwarding(host, device)) {
+      const route = routes.find((one) => one.device === device && names.get(one.gateway) === mac);
+      const sent = innerOf(counters.sent.get(underlay), family);
+      const received = innerOf(counters.received.get(underlay), family);
+      peers.push({ mac, underlay, mtu: route?.mtu ?? null, sent, received });
+    }
+  }
+  return { peers };
 }
 
+/** Packets that left by the devices. */
 export async function readSent(host: Namespace): Promise<number> {
-  const path = `/sys/class/net/${DEVICE}/statistics/tx_packets`;
-  return Number(await host.run(['cat', path]).catch(() => 0));
+  const counts = FAMILIES.map(async (family) => {
+    const path = `/sys/class/net/${FAST_PATH_DEVICES[family]}/statistics/tx_packets`;
+    return Number(await host.run(['cat', path]).catch(() => 0));
+  });
+  return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
 }
 
 /** Lines that give the routes the host's present addresses as source; run before an address goes. */
@@ -108,6 +125,10 @@ export async function fastPathSources(
   plan: FastPathPlan,
 ): Promise<readonly Line[]> {
   return comingRoutes(wantedRoutes(plan, parts), await readRoutes(parts.host));
+}
+
+function peersOf({ peers }: FastPathPlan, family: UnderlayFamily): FastPathPlan['peers'] {
+  return peers.filter(({ underlay }) => underlayFamily(underlay) === family);
 }
 
 type Line = readonly string[];
@@ -122,9 +143,9 @@ interface DeviceState {
   readonly linkLocal: readonly string[];
 }
 
-async function readDevice(host: Namespace): Promise<DeviceState | undefined> {
+async function readDevice(host: Namespace, family: UnderlayFamily): Promise<DeviceState | undefined> {
   const rows = await readRows(host, ['ip', '-json', '-details', 'address', 'show', 'group', LINK_GROUP]);
-  const row = rows.find(({ ifname }) => ifname === DEVICE);
+  const row = rows.find(({ ifname }) => ifname === FAST_PATH_DEVICES[family]);
   if (row === undefined) return undefined;
   const info = (row.linkinfo ?? {}) as { info_kind?: string; info_data?: { id?: number; port?: number } };
   const addresses = (row.addr_info ?? []) as readonly { family: string; local: string }[];
@@ -139,136 +160,104 @@ async function readDevice(host: Namespace): Promise<DeviceState | undefined> {
   };
 }
 
+/** Whether there was one. */
+async function removeDevice(host: Namespace, family: UnderlayFamily): Promise<boolean> {
+  if ((await readDevice(host, family))?.ours !== true) return false;
+  await batch(host, [['link', 'del', 'dev', FAST_PATH_DEVICES[family]]]);
+  return true;
+}
+
 /** Whether sources are checked by a program at the device. */
-async function prepareDevice(parts: FastPathParts, plan: FastPathPlan): Promise<boolean> {
+async function prepareDevice(
+  parts: FastPathParts,
+  family: UnderlayFamily,
+  plan: FastPathPlan,
+): Promise<boolean> {
   const { host } = parts;
   const { mac, vni, port, linkLocal } = plan;
-  let there = await readDevice(host);
+  const device = FAST_PATH_DEVICES[family];
+  let there = await readDevice(host, family);
   if (there?.ours === true && (there.mac !== mac || there.vni !== vni || there.port !== port)) {
-    await batch(host, [['link', 'del', 'dev', DEVICE]]);
+    await batch(host, [['link', 'del', 'dev', device]]);
     there = undefined;
   }
-  if (there?.ours !== true) await makeDevice(host, plan);
-  const byProgram = await closeGate(parts, plan);
+  if (there?.ours !== true) await makeDevice(host, family, plan);
+  const byProgram = await closeGate(parts, family, plan);
   const forAll = await host.run(['cat', '/proc/sys/net/ipv4/conf/all/rp_filter']);
   const filters = forAll.trim() === '0' ? UNFILTERED : {};
-  await host.setSysctls(sysctlsFor(DEVICE, { ...SYSCTLS, ...filters }, Number(DEVICE_MTU)));
-  if (there?.up !== true) await batch(host, [['link', 'set', 'dev', DEVICE, 'up']]);
+  await host.setSysctls(sysctlsFor(device, { ...SYSCTLS, ...filters }, Number(DEVICE_MTU)));
+  if (there?.up !== true) await batch(host, [['link', 'set', 'dev', device, 'up']]);
   if (there?.linkLocal.includes(linkLocal) !== true) {
-    await batch(host, [anchorOf(DEVICE), ['address', 'replace', `${linkLocal}/64`, 'dev', DEVICE, 'nodad']]);
+    await batch(host, [anchorOf(device), ['address', 'replace', `${linkLocal}/64`, 'dev', device, 'nodad']]);
   }
   return byProgram;
 }
 
 /** What is of our group and name and has no alias was not finished. */
-async function makeDevice(host: Namespace, { mac, vni, port }: FastPathPlan): Promise<void> {
-  if ((await readDevice(host)) !== undefined) await batch(host, [['link', 'del', 'dev', DEVICE]]);
+async function makeDevice(
+  host: Namespace,
+  family: UnderlayFamily,
+  { mac, vni, port }: FastPathPlan,
+): Promise<void> {
+  const device = FAST_PATH_DEVICES[family];
+  if ((await readDevice(host, family)) !== undefined) await batch(host, [['link', 'del', 'dev', device]]);
   const own = ['address', mac, 'group', LINK_GROUP, 'mtu', DEVICE_MTU];
-  const type = ['type', 'vxlan', 'id', String(vni), 'dstport', String(port), ...OPTIONS];
+  const type = ['type', 'vxlan', 'id', String(vni), 'dstport', String(port), ...OPTIONS[family]];
   try {
     await batch(host, [
-      ['link', 'add', 'dev', DEVICE, ...own, ...type],
-      ['link', 'set', 'dev', DEVICE, 'alias', FAST_PATH_ALIAS],
+      ['link', 'add', 'dev', device, ...own, ...type],
+      ['link', 'set', 'dev', device, 'alias', FAST_PATH_ALIAS],
     ]);
   } catch (error) {
     if (!(error instanceof HostError) || !/File exists/.test(error.message)) throw error;
     throw new HostError(
       'device-taken',
-      `another link is called ${DEVICE}, or another VXLAN device has VNI ${vni} on port ${port}: choose another with --vxlan-vni`,
+      `another link is called ${device}, or another VXLAN device has VNI ${vni} on port ${port}: choose another with --vxlan-vni`,
     );
   }
 }
 
-async function closeGate({ host, gate, apart }: FastPathParts, plan: FastPathPlan): Promise<boolean> {
-  const there = await host.run(['tc', 'filter', 'show', 'dev', DEVICE, 'ingress']);
+/** Our program knows a sender by a mark of 32 bits, so over IPv6 the table looks inside. */
+async function closeGate(
+  { host, gate, apart }: FastPathParts,
+  family: UnderlayFamily,
+  plan: FastPathPlan,
+): Promise<boolean> {
+  const device = FAST_PATH_DEVICES[family];
+  const there = await host.run(['tc', 'filter', 'show', 'dev', device, 'ingress']);
   const closed = there.includes(`direct-action`) && there.includes(`'${GATE}'`);
-  const index = (await readDevice(host))?.index ?? 0;
-  if (gate.guard(index, plan, apart)) {
-    if (closed) await host.run(['tc', 'qdisc', 'del', 'dev', DEVICE, 'clsact']);
+  const index = (await readDevice(host, family))?.index ?? 0;
+  if (family === 4 && gate.guard(index, plan, apart)) {
+    if (closed) await host.run(['tc', 'qdisc', 'del', 'dev', device, 'clsact']);
     return true;
   }
-  const filter = ['dev', DEVICE, 'ingress', 'protocol', 'all', 'prio', '1', 'handle', '1'];
+  const filter = ['dev', device, 'ingress', 'protocol', 'all', 'prio', '1', 'handle', '1'];
   if (!closed) {
-    await host.run(['tc', 'qdisc', 'replace', 'dev', DEVICE, 'clsact']);
+    await host.run(['tc', 'qdisc', 'replace', 'dev', device, 'clsact']);
     await host.run(['tc', 'filter', 'replace', ...filter, 'bpf', 'bytecode', GATE, 'direct-action']);
   }
   gate.release(index);
   return false;
 }
 
-interface Entry {
-  readonly mac: string;
-  readonly underlay: string;
-}
-
-async function readForwarding(host: Namespace): Promise<readonly Entry[]> {
-  const rows = await readRows(host, ['bridge', '-json', 'fdb', 'show', 'dev', DEVICE]);
-  return rows.flatMap(({ mac, dst }) =>
-    typeof mac === 'string' && typeof dst === 'string' ? [{ mac, underlay: dst }] : [],
-  );
-}
-
-/** Permanent entries of both tables; others are taken away. */
-async function setEntries(host: Namespace, peers: readonly FastPathPeer[]): Promise<void> {
-  const [forwarding, neighbours] = await Promise.all([
-    readForwarding(host),
-    readRows(host, ['ip', '-json', 'neigh', 'show', 'dev', DEVICE, 'nud', 'permanent']),
-  ]);
-  const names = new Map(
-    peers.flatMap((peer) => [
-      [peer.underlay, peer.mac],
-      [peer.linkLocal, peer.mac],
-    ]),
-  );
-  const known = new Map(neighbours.map(({ dst, lladdr }) => [String(dst), String(lladdr)]));
-  const lines: Line[] = [];
-  for (const name of known.keys()) {
-    if (!names.has(name)) lines.push(['neigh', 'del', name, 'dev', DEVICE]);
-  }
-  for (const [name, mac] of names) {
-    if (known.get(name) === mac) continue;
-    lines.push(['neigh', 'replace', name, 'lladdr', mac, 'dev', DEVICE, 'nud', 'permanent']);
-  }
-  const places = new Map(peers.map(({ mac, underlay }) => [mac, underlay]));
-  const placed = new Map(forwarding.map(({ mac, underlay }) => [mac, underlay]));
-  const moves: Line[] = [];
-  for (const mac of placed.keys()) {
-    if (!places.has(mac)) moves.push(['fdb', 'del', mac, 'dev', DEVICE, 'self']);
-  }
-  for (const [mac, underlay] of places) {
-    if (placed.get(mac) === underlay) continue;
-    moves.push(['fdb', 'replace', mac, 'dev', DEVICE, 'dst', underlay, 'self', 'permanent']);
-  }
-  if (moves.length > 0) {
-    await host.run(['bridge', '-batch', '-'], `${moves.map((words) => words.join(' ')).join('\n')}\n`);
-  }
-  await batch(host, lines);
-}
-
 interface Route {
   readonly destination: string;
+  readonly device: string;
   readonly gateway: string;
   readonly mtu: number;
   readonly source: string | undefined;
 }
 
 async function readRoutes(host: Namespace): Promise<readonly Route[]> {
-  const rows = await readRows(host, [
-    'ip',
-    '-json',
-    '-4',
-    'route',
-    'show',
-    'table',
-    ROUTE_TABLE,
-    'dev',
-    DEVICE,
-  ]);
-  return rows.flatMap(({ dst, gateway, metrics, prefsrc }) => {
-    if (typeof dst !== 'string' || typeof gateway !== 'string') return [];
+  const devices = Object.values(FAST_PATH_DEVICES);
+  const rows = await readRows(host, ['ip', '-json', '-4', 'route', 'show', 'table', ROUTE_TABLE]);
+  return rows.flatMap(({ dst, dev, gateway, via, metrics, prefsrc }) => {
+    const to = gateway ?? (via as { host?: unknown } | undefined)?.host;
+    if (typeof dst !== 'string' || typeof dev !== 'string' || typeof to !== 'string') return [];
+    if (!devices.includes(dev)) return [];
     const [metric] = (metrics ?? []) as readonly { mtu?: number }[];
     const source = typeof prefsrc === 'string' ? prefsrc : undefined;
-    return [{ destination: dst, gateway, mtu: metric?.mtu ?? 0, source }];
+    return [{ destination: dst, device: dev, gateway: to, mtu: metric?.mtu ?? 0, source }];
   });
 }
 
@@ -282,7 +271,8 @@ function wantedRoutes(
 ): readonly Route[] {
   const taken = [range, ...exposed];
   const edges = exposed.flatMap(({ start, last }) => [start, last + 1]).sort((a, b) => a - b);
-  return peers.flatMap(({ underlay, ranges, mtu }) => {
+  return peers.flatMap((peer) => {
+    const { underlay, ranges, mtu } = peer;
     if (mtu === null) return [];
     return ranges
       .flatMap((whole) => cutAt(whole.start, whole.last, edges))
@@ -292,7 +282,8 @@ function wantedRoutes(
           block.prefix === 32
             ? formatCidr(block.start, 32).slice(0, -3)
             : formatCidr(block.start, block.prefix),
-        gateway: underlay,
+        device: FAST_PATH_DEVICES[underlayFamily(underlay)],
+        gateway: gatewayOf(peer),
         mtu,
         source: sourceFor(block.start, exposed),
       }));
@@ -305,31 +296,16 @@ function goingRoutes(wanted: readonly Route[], current: readonly Route[]): reado
   const kept = new Set(wanted.map(({ destination }) => destination));
   return current
     .filter(({ destination }) => !kept.has(destination))
-    .map(({ destination }) => ['route', 'del', destination, 'dev', DEVICE, ...OURS]);
+    .map(({ destination, device }) => ['route', 'del', destination, 'dev', device, ...OURS]);
 }
 
 function comingRoutes(wanted: readonly Route[], current: readonly Route[]): readonly Line[] {
   const there = new Set(current.map((route) => JSON.stringify(route)));
   return wanted
     .filter((route) => !there.has(JSON.stringify(route)))
-    .map(({ destination, gateway, mtu, source }) => {
-      const way = ['via', gateway, 'dev', DEVICE, 'onlink', ...OURS, 'mtu', String(mtu)];
+    .map(({ destination, device, gateway, mtu, source }) => {
+      const via = gateway.includes(':') ? ['inet6', gateway] : [gateway];
+      const way = ['via', ...via, 'dev', device, 'onlink', ...OURS, 'mtu', String(mtu)];
       return ['route', 'replace', destination, ...way, ...(source === undefined ? [] : ['src', source])];
     });
-}
-
-type Row = Readonly<Record<string, unknown>>;
-
-/** Of a listing by `ip -json`; a device that is not there has none. */
-async function readRows(host: Namespace, command: readonly string[]): Promise<readonly Row[]> {
-  let text: string;
-  try {
-    text = await host.run(command);
-  } catch (error) {
-    if (error instanceof HostError && /Cannot find device/.test(error.message)) return [];
-    throw error;
-  }
-  if (text.trim() === '') return [];
-  const rows: unknown = JSON.parse(text);
-  return Array.isArray(rows) ? rows.filter((row) => typeof row === 'object' && row !== null) : [];
 }

@@ -40,7 +40,7 @@ export function createFirewallGuard(path: string | undefined, log: Log, onTaken:
   }
 
   const monitor = start(['monitor', 'tables'], (line) => {
-    if (/^(delete|destroy) table (inet|arp) weft/.test(line)) onTaken();
+    if (/^(delete|destroy) table (inet|arp|ip6?) weft/.test(line)) onTaken();
   });
   let hear: (line: string) => void = () => {};
   const owner = start(['-i'], (line) => hear(line));

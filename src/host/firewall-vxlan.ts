@@ -1,29 +1,32 @@
 import type { Range } from '../core/address.ts';
 import {
-  FAST_PATH_DEVICE,
+  FAST_PATH_DEVICES,
   type FastPathCounters,
   type FastPathPlan,
   HostError,
   PROBE_PORT,
+  type UnderlayFamily,
+  underlayFamily,
 } from '../ports/host.ts';
 import type { Namespace } from './namespace.ts';
 
 /**
- * The table `ip weft_vxlan`: what the kernel unpacks for us. It sees a packet when its fragments are together and before the VXLAN device
- * gets it, the outer source next to the inner one; afterwards nothing tells any more who sent it. Only packets with our VNI are
- * its business: the port may be shared with others.
+ * The tables `ip weft_vxlan` and, where a peer's underlay is that, `ip6 weft_vxlan`: what the kernel unpacks for us. They see a packet before the
+ * VXLAN device gets it, the outer source next to the inner one; afterwards nothing tells any more who sent it. Only packets with our VNI are
+ * their business: the port may be shared with others. Fragments of IPv4 have been joined by then. Those of IPv6 have not: they are judged by the
+ * first one, which passes only if it has all that is looked at; the kernel refuses fragments that overlap (RFC 5722).
  *
  * Where a program stands at the VXLAN device (shortcut-programs.ts), it looks inside, at a third of the cost: the table only lets in who is
  * trusted, and leaves the outer source as the mark.
  *
  * What passes has a mark, which stays with the packet inside. Without the mark neither the table `inet weft` nor the device itself
- * (fast-path.ts) lets it through: should this table be gone, the fast path is closed, not open.
+ * (fast-path.ts) lets it through: should a table be gone, the fast path is closed, not open.
  */
 const TABLE = 'weft_vxlan';
 export const ADMITTED_MARK = '0x57';
 
 /** For `inet weft`: what has come this far has been looked at already, and these packets are many. */
-export const FAST_PATH_ARRIVALS = `iifname ${FAST_PATH_DEVICE} goto fast`;
+export const FAST_PATH_ARRIVALS = `iifname ${FAST_PATH_DEVICES[4]}* goto fast`;
 export const FAST_PATH_CHAIN = `meta mark ${ADMITTED_MARK} meta nfproto ipv4 accept
     meta mark ${ADMITTED_MARK} ip6 saddr fe80::/64 udp dport ${PROBE_PORT} accept`;
 
@@ -41,8 +44,12 @@ const SOURCE6 = '@th,304,64';
 const PORT6 = '@th,576,16';
 /** As raw bytes: `ip saddr` is no type for a mark. */
 const OUTER_SOURCE = '@nh,96,32';
-/** VXLAN's own headers on each packet: outer IPv4 20, UDP 8, VXLAN 8, Ethernet 14. */
-const OVERHEAD = 50;
+const FAMILIES: readonly UnderlayFamily[] = [4, 6];
+const OUTER: Readonly<Record<UnderlayFamily, 'ip' | 'ip6'>> = { 4: 'ip', 6: 'ip6' };
+/** With IPv6 behind whatever headers there are. */
+const UDP: Readonly<Record<UnderlayFamily, string>> = { 4: 'ip protocol 17', 6: 'meta l4proto 17' };
+/** VXLAN's own headers on each packet: outer IPv4 20 or IPv6 40, UDP 8, VXLAN 8, Ethernet 14. */
+const OVERHEAD: Readonly<Record<UnderlayFamily, number>> = { 4: 50, 6: 70 };
 
 type Counters = ReadonlyMap<string, FastPathCounters>;
 
@@ -61,13 +68,39 @@ export interface Admission {
   counters(): Promise<AdmissionCounters>;
 }
 
+/** The tables that the plan takes, as nft lists them. */
+export function admissionTables({ peers }: FastPathPlan): readonly string[] {
+  const families = FAMILIES.filter(
+    (family) => family === 4 || peers.some(({ underlay }) => underlayFamily(underlay) === family),
+  );
+  return families.map((family) => `${OUTER[family]} ${TABLE}`);
+}
+
 export function createAdmission(host: Namespace): Admission {
+  const tables = FAMILIES.map((family) => createTable(host, family));
+  return {
+    async counters() {
+      const [four, six] = await Promise.all(tables.map((table) => table.counters()));
+      const both = (name: 'received' | 'sent') => new Map([...(four?.[name] ?? []), ...(six?.[name] ?? [])]);
+      return { received: both('received'), sent: both('sent') };
+    },
+    async raise(plan, byProgram) {
+      for (const table of tables) await table.raise(plan, byProgram);
+    },
+    async remove() {
+      for (const table of tables) await table.remove();
+    },
+  };
+}
+
+function createTable(host: Namespace, family: UnderlayFamily): Admission {
+  const name = [OUTER[family], TABLE] as const;
   let loaded: { text: string; listed: string } | undefined;
 
   /** Undefined when there is no such table. */
   async function list(option: string): Promise<string | undefined> {
     try {
-      return await host.run(['nft', option, 'list', 'table', 'ip', TABLE]);
+      return await host.run(['nft', option, 'list', 'table', ...name]);
     } catch (error) {
       if (isMissing(error)) return undefined;
       throw error;
@@ -79,23 +112,32 @@ export function createAdmission(host: Namespace): Admission {
     return { received: countersIn(text, 'peers'), sent: countersIn(text, 'sent') };
   }
 
+  async function remove(): Promise<void> {
+    loaded = undefined;
+    try {
+      await host.run(['nft', 'delete', 'table', ...name]);
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+  }
+
   return {
     counters,
-    async raise(plan, byProgram) {
-      const text = tableOf(plan, byProgram, { received: new Map(), sent: new Map() });
+    remove,
+    async raise(whole, checked) {
+      const plan = {
+        ...whole,
+        peers: whole.peers.filter(({ underlay }) => underlayFamily(underlay) === family),
+      };
+      if (family === 6 && plan.peers.length === 0) return remove();
+      const byProgram = family === 4 && checked;
+      const textWith = (before: AdmissionCounters) => tableOf(family, plan, byProgram, before);
+      const text = textWith({ received: new Map(), sent: new Map() });
       if (loaded?.text === text && (await list('--stateless')) === loaded.listed) return;
       // One step: at no moment is there less of it than before, and what was counted stays.
-      const whole = tableOf(plan, byProgram, await counters());
-      await host.run(['nft', '-f', '-'], `add table ip ${TABLE}\ndelete table ip ${TABLE}\n${whole}`);
+      const lines = [`add table ${name.join(' ')}`, `delete table ${name.join(' ')}`];
+      await host.run(['nft', '-f', '-'], [...lines, textWith(await counters())].join('\n'));
       loaded = { text, listed: (await list('--stateless')) ?? '' };
-    },
-    async remove() {
-      loaded = undefined;
-      try {
-        await host.run(['nft', 'delete', 'table', 'ip', TABLE]);
-      } catch (error) {
-        if (!isMissing(error)) throw error;
-      }
     },
   };
 }
@@ -104,7 +146,13 @@ function isMissing(error: unknown): boolean {
   return error instanceof HostError && /No such file or directory/.test(error.message);
 }
 
-function tableOf(plan: FastPathPlan, byProgram: boolean, before: AdmissionCounters): string {
+function tableOf(
+  family: UnderlayFamily,
+  plan: FastPathPlan,
+  byProgram: boolean,
+  before: AdmissionCounters,
+): string {
+  const ip = OUTER[family];
   const { vni, port, peers } = plan;
   const counted = (counts: Counters) =>
     peers.map(({ underlay }) => {
@@ -112,19 +160,19 @@ function tableOf(plan: FastPathPlan, byProgram: boolean, before: AdmissionCounte
       return `${underlay} counter packets ${packets} bytes ${bytes}`;
     });
   // Reserved bits behind the number are 0 (RFC 7348 §5). Such loads are the ones that nftables does without a call.
-  const ours = `ip protocol 17 @th,16,16 ${port} ${VNI} ${vni * 256}`;
+  const ours = `${UDP[family]} @th,16,16 ${port} ${VNI} ${vni * 256}`;
   // With its size known, the kernel takes a simpler and quicker table.
   const room = `size ${Math.max(1, peers.length)};`;
-  return `table ip ${TABLE} {
-  set peers { type ipv4_addr; ${room} counter; ${elements(counted(before.received))} }
-  set sent { type ipv4_addr; ${room} counter; ${elements(counted(before.sent))} }
-  ${byProgram ? '' : insideOf(plan)}
+  return `table ${ip} ${TABLE} {
+  set peers { type ipv${family}_addr; ${room} counter; ${elements(counted(before.received))} }
+  set sent { type ipv${family}_addr; ${room} counter; ${elements(counted(before.sent))} }
+  ${byProgram ? '' : insideOf(ip, plan)}
   chain admit {
-    ip saddr @peers ${byProgram ? `meta mark set ${OUTER_SOURCE} accept` : 'goto inner'}
+    ${ip} saddr @peers ${byProgram ? `meta mark set ${OUTER_SOURCE} accept` : 'goto inner'}
     counter drop
   }
   chain leave {
-    ip daddr @sent accept
+    ${ip} daddr @sent accept
     counter drop
   }
   chain arriving {
@@ -140,14 +188,14 @@ function tableOf(plan: FastPathPlan, byProgram: boolean, before: AdmissionCounte
 }
 
 /** For kernels without such a program: a source inside must be the sender's, a destination this host's. */
-function insideOf({ own, peers }: FastPathPlan): string {
+function insideOf(ip: 'ip' | 'ip6', { own, peers }: FastPathPlan): string {
   const sources = peers.flatMap(({ underlay, ranges }) =>
     ranges.map((range) => `${underlay} . ${spell(range)}`),
   );
-  return `set sources { typeof ip saddr . ${SOURCE}; flags interval; ${elements(sources)} }
+  return `set sources { typeof ${ip} saddr . ${SOURCE}; flags interval; ${elements(sources)} }
   set own { typeof ${DESTINATION}; flags interval; ${elements(own.map(spell))} }
   chain inner {
-    ${ETHER_TYPE} 0x0800 ip saddr . ${SOURCE} @sources ${DESTINATION} @own meta mark set ${ADMITTED_MARK} accept
+    ${ETHER_TYPE} 0x0800 ${ip} saddr . ${SOURCE} @sources ${DESTINATION} @own meta mark set ${ADMITTED_MARK} accept
     ${ETHER_TYPE} 0x86dd ${NEXT_HEADER6} 17 ${SOURCE6} 0xfe80000000000000 ${PORT6} ${PROBE_PORT} meta mark set ${ADMITTED_MARK} accept
     counter drop
   }`;
@@ -186,8 +234,8 @@ interface ListedSet {
 }
 
 /** Bytes of inner packets. */
-export function innerOf(counted: FastPathCounters | undefined): FastPathCounters {
+export function innerOf(counted: FastPathCounters | undefined, family: UnderlayFamily): FastPathCounters {
   if (counted === undefined) return { packets: 0, bytes: 0 };
   const { packets, bytes } = counted;
-  return { packets, bytes: Math.max(0, bytes - packets * OVERHEAD) };
+  return { packets, bytes: Math.max(0, bytes - packets * OVERHEAD[family]) };
 }

@@ -4,11 +4,11 @@ import { formatCidr, formatIpv4 } from '../core/address.ts';
 import type { EndpointId } from '../core/ids.ts';
 import { overlapping } from '../core/subnets.ts';
 import {
-  FAST_PATH_DEVICE,
   type FastPathPlan,
   type Host,
   type HostAddress,
   HostError,
+  isFastPathDevice,
   type MeshPlan,
   type OfferPlan,
   type PlugPlan,
@@ -19,7 +19,7 @@ import { fastPathSources, raiseFastPath, readFastPath, readSent, removeFastPath 
 import { createFirewall } from './firewall.ts';
 import { createFirewallGuard, type FirewallGuard } from './firewall-guard.ts';
 import { isolationOf, raiseIsolation } from './firewall-networks.ts';
-import { createAdmission } from './firewall-vxlan.ts';
+import { admissionTables, createAdmission } from './firewall-vxlan.ts';
 import { admitForwarding, removeForwarding } from './forwarding.ts';
 import { readIdleLinks } from './holder.ts';
 import { batch, readLinks, readLinksAndRoutes, readRoutes, readRules } from './iproute.ts';
@@ -120,7 +120,7 @@ export function createLinuxHost(options: LinuxHostOptions): Host {
     openUnderWay = false;
     if (mesh === undefined || apart === undefined || unapplied !== undefined) return;
     const view = await readView(host, { ...mesh, exposed, apart, fast: fast ?? null });
-    if (fast === undefined && view.links.some(({ name }) => name === FAST_PATH_DEVICE)) return;
+    if (fast === undefined && view.links.some(({ name }) => isFastPathDevice(name))) return;
     shortcut.open(view);
   }
 
@@ -161,12 +161,13 @@ export function createLinuxHost(options: LinuxHostOptions): Host {
     lookUnderWay = false;
     if (mesh === undefined) return;
     const there = (await host.run(['nft', 'list', 'tables'])).split('\n');
-    const has = (table: string) => there.includes(`table ${table}`);
-    if (has('inet weft') && has('arp weft') && ((apart ?? []).length === 0 || has('inet weft-networks')))
-      return;
+    const wanted = ['inet weft', 'arp weft', ...(fast == null ? [] : admissionTables(fast))];
+    if ((apart ?? []).length > 0) wanted.push('inet weft-networks');
+    if (wanted.every((table) => there.includes(`table ${table}`))) return;
     log.warn('somebody has removed rules of the firewall: putting them back');
     if (apart !== undefined) await raiseIsolation(host, apart);
     await firewall.raise(mesh, guardedLinks(await readLinks(host)));
+    if (fast != null) await setFastPath(fast);
   }
 
   function lookSoon(): void {

@@ -1,7 +1,7 @@
 import type { Cidr, Range } from '../core/address.ts';
 import { blocksOf, cutAt } from '../core/path.ts';
 import { includes } from '../core/ranges.ts';
-import { FAST_PATH_DEVICE, type FastPathPlan } from '../ports/host.ts';
+import { FAST_PATH_DEVICES, type FastPathPlan, underlayFamily } from '../ports/host.ts';
 import type { LinkState } from './iproute.ts';
 import { OWNER, PLACE } from './shortcut-steps.ts';
 
@@ -68,9 +68,9 @@ export function placesOfWays({ range, device, links, exposed, apart, fast }: Sho
   const tunnel = named(device);
   const byTunnel = { link: tunnel?.index ?? 0, mtu: tunnel?.mtu ?? 0, to: '', from: '' };
   for (const block of [range, ...apart]) add(block, byTunnel);
-  const vxlan = named(FAST_PATH_DEVICE)?.index;
   const edges = edgesOf(apart);
-  for (const { ranges, mtu, mac } of fast?.peers ?? []) {
+  for (const { underlay, ranges, mtu, mac } of fast?.peers ?? []) {
+    const vxlan = named(FAST_PATH_DEVICES[underlayFamily(underlay)])?.index;
     if (mtu === null || vxlan === undefined) continue;
     const way = { link: vxlan, mtu, to: mac, from: fast?.mac ?? '' };
     for (const block of piecesOf(ranges, edges)) add(block, way);
@@ -81,7 +81,7 @@ export function placesOfWays({ range, device, links, exposed, apart, fast }: Sho
   return [...entries.values()];
 }
 
-/** Whose addresses may come by VXLAN, and whose it may reach. */
+/** Whose addresses may come by VXLAN over IPv4, and whose it may reach. */
 export function ownersOf(
   { own, peers }: Pick<FastPathPlan, 'own' | 'peers'>,
   apart: readonly Cidr[],
@@ -94,7 +94,8 @@ export function ownersOf(
       new DataView(value.buffer).setUint32(OWNER.network, networkOf(block.start, apart), true);
       return { key: prefixKey(block), value };
     });
-  return [...entriesOf(own, ''), ...peers.flatMap(({ ranges, underlay }) => entriesOf(ranges, underlay))];
+  const senders = peers.filter(({ underlay }) => underlayFamily(underlay) === 4);
+  return [...entriesOf(own, ''), ...senders.flatMap(({ ranges, underlay }) => entriesOf(ranges, underlay))];
 }
 
 function edgesOf(apart: readonly Cidr[]): readonly number[] {

@@ -1,5 +1,5 @@
 import type { Cidr } from '../core/address.ts';
-import { FAST_PATH_DEVICE, type FastPathPlan, HostError, PROBE_PORT } from '../ports/host.ts';
+import { FAST_PATH_DEVICES, type FastPathPlan, HostError, PROBE_PORT } from '../ports/host.ts';
 import type { Log } from '../ports/log.ts';
 import { createMap, deleteEntry, type Links, loadProgram, openLinks, setEntry } from './bpf.ts';
 import { ADMITTED_MARK } from './firewall-vxlan.ts';
@@ -108,7 +108,7 @@ export function createShortcut(path: string | undefined, wanted: boolean, log: L
     begin(list, device) {
       if (use((parts, links) => attachTo(list, device, parts, links))) return;
       // That of the VXLAN device lets nothing in before it knows the plan, so an earlier life's stays until `guard`, or until another stands there.
-      for (const link of list) if (link.name !== FAST_PATH_DEVICE) release(link.index);
+      for (const link of list) if (link.name !== FAST_PATH_DEVICES[4]) release(link.index);
     },
     close() {
       if (loaded !== undefined) setGate(loaded, false);

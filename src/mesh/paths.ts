@@ -1,4 +1,4 @@
-import { formatIpv4, type Range } from '../core/address.ts';
+import { formatIp, type IpAddress, type Range } from '../core/address.ts';
 import type { Crypto } from '../core/crypto.ts';
 import type { PeerId } from '../core/ids.ts';
 import { type Declaration, judge, readDeclaration, type Verdict } from '../core/path.ts';
@@ -11,7 +11,7 @@ import type { Forwarding } from './forwarding.ts';
 import type { Liveness } from './liveness.ts';
 import type { OpenMembership } from './membership.ts';
 import { createPathApplier } from './paths/applier.ts';
-import { addressesIn, deriveEnd, type End, rangesOf } from './paths/ends.ts';
+import { addressesAt, addressesIn, deriveEnd, type End, familiesOf, rangesOf } from './paths/ends.ts';
 import { createProber } from './paths/prober.ts';
 import { type PathReport, reportOf } from './paths/report.ts';
 import { withoutRivals } from './paths/rivals.ts';
@@ -132,7 +132,7 @@ export function createPaths(parts: PathsParts): Paths {
     plan,
     onResult(result) {
       const problem = 'problem' in result ? result.problem : null;
-      if ('open' in result && result.open) prober.open();
+      if ('open' in result && result.open) prober.open(familiesOf([...peers.values()]));
       else if ('open' in result) prober.shut();
       if (problem === obstacle) return;
       obstacle = problem;
@@ -179,7 +179,8 @@ export function createPaths(parts: PathsParts): Paths {
       const theirs = addressesOf(peer);
       const name = readPeerRecord(records.get(peer, KEY.peer))?.nickname ?? peer;
       const verdict = judge({ plain, here, there, theirs, ours, name });
-      return [{ peer, name, verdict, seen: forwarding.seenAt(peer) }];
+      const [seen] = addressesAt(forwarding.seenAt(peer));
+      return [{ peer, name, verdict, seen: seen === undefined ? undefined : formatIp(seen) }];
     });
     for (const { peer, verdict } of withoutRivals(judged)) if (settle(peer, verdict)) changed = true;
     if (changed) applier.soon();
@@ -197,11 +198,11 @@ export function createPaths(parts: PathsParts): Paths {
     const before = known.verdict;
     known.verdict = verdict;
     if (verdict.trusted) {
-      const underlay = formatIpv4(verdict.address);
+      const underlay = verdict.address;
       const isNew = known.underlay !== underlay || !before.trusted;
       known.underlay = underlay;
       known.drainedAt = undefined;
-      if (isNew) prober.begin(peer, adoptedMtu(known.mac, underlay));
+      if (isNew) prober.begin(peer, underlay, adoptedMtu(known.mac, underlay));
       return isNew;
     }
     if (before.trusted) {
@@ -222,11 +223,9 @@ export function createPaths(parts: PathsParts): Paths {
   }
 
   /** What is known of the peer's whereabouts, best first. */
-  function addressesOf(peer: PeerId): readonly number[] {
-    const endpoint = forwarding.endpointOf(peer)?.address;
+  function addressesOf(peer: PeerId): readonly IpAddress[] {
     const announced = readPeerRecord(records.get(peer, KEY.peer))?.data ?? [];
-    const seen = endpoint === undefined ? [] : [`${endpoint.includes(':') ? `[${endpoint}]` : endpoint}:1`];
-    return addressesIn([...seen, ...announced]);
+    return [...addressesAt(forwarding.endpointOf(peer)?.address), ...addressesIn(announced)];
   }
 
   /** Undefined: leave the kernel as it is, for what is there may be right and is not known yet. */
@@ -237,7 +236,7 @@ export function createPaths(parts: PathsParts): Paths {
     const open = [...peers].flatMap(([peer, { mac, linkLocal, underlay, verdict }]): FastPathPeer[] => {
       if (underlay === undefined) return [];
       // No door closes late that is another's now.
-      if (!verdict.trusted && held.map(formatIpv4).includes(underlay)) return [];
+      if (!verdict.trusted && held.includes(underlay)) return [];
       const mtu = verdict.trusted ? prober.usable(peer) : undefined;
       return [{ underlay, mac, linkLocal, ranges: ranges.get(peer) ?? [], mtu: mtu ?? null }];
     });
@@ -253,7 +252,7 @@ export function createPaths(parts: PathsParts): Paths {
       const [peer, known] = [...peers].find(([, one]) => one.mac === mac) ?? [];
       if (peer === undefined || known === undefined) return false;
       if (known.verdict.trusted) return ranges.has(peer);
-      return known.verdict.code !== 'not-heard' && known.verdict.code !== 'no-ipv4';
+      return known.verdict.code !== 'not-heard' && known.verdict.code !== 'no-address';
     });
   }
 
@@ -302,7 +301,7 @@ export function createPaths(parts: PathsParts): Paths {
       applier.found(adopted);
       if (adopted !== null) {
         adoptUntil = clock.now() + ADOPTION;
-        prober.open();
+        prober.open(familiesOf(adopted.peers));
       }
       started = true;
       await tell();

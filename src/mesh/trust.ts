@@ -1,4 +1,4 @@
-import { formatCidr, parseCidr } from '../core/address.ts';
+import { formatBlock, parseBlock } from '../core/blocks.ts';
 import { MAX_SUBNETS } from '../core/path.ts';
 import type { Keeper } from './keeper.ts';
 
@@ -34,7 +34,7 @@ interface Changes {
   readonly removed: readonly string[];
 }
 
-/** `configured`: CIDR text. */
+/** `configured`: blocks of either family as text. */
 export function createTrust({
   keeper,
   configured,
@@ -79,15 +79,15 @@ export function createTrust({
 }
 
 function canonical(text: string): string {
-  const parsed = parseCidr(text);
+  const parsed = parseBlock(text);
   if (!parsed.ok) throw new TrustError('bad-request', parsed.message);
-  return formatCidr(parsed.value.start, parsed.value.prefix);
+  return formatBlock(parsed.value);
 }
 
 function checkChanges(data: unknown): Changes {
   const { added, removed } = (data ?? {}) as Partial<Changes>;
   const fine = (list: unknown): list is readonly string[] =>
-    Array.isArray(list) && list.every((one) => typeof one === 'string' && parseCidr(one).ok);
+    Array.isArray(list) && list.every((one) => typeof one === 'string' && parseBlock(one).ok);
   if (!fine(added) || !fine(removed)) throw new TypeError('trusted subnets are no lists of blocks');
   return { added, removed };
 }

@@ -131,8 +131,26 @@ export interface HostAddress {
   readonly address: string;
 }
 
-/** Name of the VXLAN device; one daemon works in a network namespace, so there is one. */
-export const FAST_PATH_DEVICE = 'weft-vxlan';
+/** Of the addresses that hosts have on the network between them. */
+export type UnderlayFamily = 4 | 6;
+
+/** `underlay`: an address as text. */
+export function underlayFamily(underlay: string): UnderlayFamily {
+  return underlay.includes(':') ? 6 : 4;
+}
+
+/**
+ * Names of the VXLAN devices, one for each family of what is outside: a device of Linux has one. One daemon works in a network namespace,
+ * so there are no more.
+ */
+export const FAST_PATH_DEVICES: Readonly<Record<UnderlayFamily, string>> = {
+  4: 'weft-vxlan',
+  6: 'weft-vxlan6',
+};
+
+export function isFastPathDevice(name: string): boolean {
+  return Object.values(FAST_PATH_DEVICES).includes(name);
+}
 /** UDP port inside the device where probes are answered. */
 export const PROBE_PORT = 6784;
 
@@ -142,7 +160,7 @@ export interface FastPathPlan {
   /** UDP port on the underlay. */
   readonly port: number;
   readonly mac: string;
-  /** IPv6 link-local address of this host on the device, for probes. */
+  /** IPv6 link-local address of this host on each device, for probes. */
   readonly linkLocal: string;
   /** Addresses that packets may come to. */
   readonly own: readonly Range[];
@@ -150,7 +168,7 @@ export interface FastPathPlan {
 }
 
 export interface FastPathPeer {
-  /** IPv4 text; packets from elsewhere are dropped before they are unpacked. */
+  /** IPv4 or IPv6 text; packets from elsewhere are dropped before they are unpacked. */
   readonly underlay: string;
   readonly mac: string;
   readonly linkLocal: string;

@@ -51,6 +51,8 @@ export function controlContract(name: string, open: () => Promise<ControlFixture
     const added = await control.trust({ subnet: '192.0.2.0/24' });
     assert.deepEqual(added.subnets, [{ subnet: '192.0.2.0/24', from: 'command' }]);
     assert.deepEqual(await control.trust({ subnet: '192.0.2.0/24' }), added);
+    assert.equal((await control.trust({ subnet: '2001:db8:1::/64' })).subnets[1]?.subnet, '2001:db8:1::/64');
+    assert.equal((await control.distrust({ subnet: '2001:db8:1::/64' })).subnets.length, 1);
     assert.deepEqual(await control.distrust({ subnet: '192.0.2.0/24' }), { everywhere: false, subnets: [] });
     await refused('unknown-subnet', () => control.distrust({ subnet: '192.0.2.0/24' }));
     assert.deepEqual(await control.paths(), []);

@@ -5,7 +5,7 @@ import { converged, join, tokenIn } from '../lab/mesh.ts';
 import { ping, pour, reaches, serveEcho } from '../lab/traffic.ts';
 import { until } from '../lab/wait.ts';
 import { place, story } from './story.ts';
-import { bothGo, goes, trusting, WIRE } from './vxlan.ts';
+import { bothGo, goes, trusting, WIRE, WIRE6 } from './vxlan.ts';
 
 const PORT = 7007;
 
@@ -16,7 +16,7 @@ async function carries(
   expected: number,
   up: string[] = [],
 ): Promise<void> {
-  const options = kind === 'vxlan' ? ['--trusted-subnets', `${WIRE},${BEHIND}`, ...up] : up;
+  const options = kind === 'vxlan' ? ['--trusted-subnets', `${WIRE},${BEHIND},${WIRE6}`, ...up] : up;
   const [one, two] = await trusting(lab, { up: options, joining: () => options });
   assert.ok(one && two);
   await bothGo(one.host, two.host, kind, 20_000);
@@ -55,6 +55,18 @@ story(
 
 story('containers that may send all that VXLAN carries do so', { hosts: 2, family: 'ipv4' }, (lab) =>
   carries(lab, 'vxlan', 1450, ['--mtu', '1450']),
+);
+
+story(
+  'over IPv6 the headers of VXLAN take 20 bytes more, which is measured',
+  { hosts: 2, family: 'ipv6' },
+  (lab) => carries(lab, 'vxlan', 1430, ['--mtu', '1450']),
+);
+
+story(
+  "over IPv6 and a wire of 1280 bytes the kernel's path carries what status tells",
+  { hosts: 2, mtu: 1280, family: 'ipv6' },
+  (lab) => carries(lab, 'vxlan', 1188),
 );
 
 story(

@@ -8,6 +8,7 @@ import { type Place, place } from './story.ts';
 
 /** The lab's wire. */
 export const WIRE = '198.18.0.0/24';
+export const WIRE6 = '2001:db8:18::/64';
 export const DEVICE = 'weft-vxlan';
 
 export interface TrustingOptions {

@@ -1,19 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseIpv4 } from '../../src/core/address.ts';
 import type { PeerId } from '../../src/core/ids.ts';
 import { type Judged, withoutRivals } from '../../src/mesh/paths/rivals.ts';
-
-const numberOf = (text: string): number => {
-  const parsed = parseIpv4(text);
-  assert.ok(parsed.ok);
-  return parsed.value;
-};
 
 const at = (name: string, address: string, seen?: string): Judged => ({
   peer: name as PeerId,
   name,
-  verdict: { trusted: true, address: numberOf(address) },
+  verdict: { trusted: true, address },
   seen,
 });
 

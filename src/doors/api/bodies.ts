@@ -11,7 +11,18 @@ import type { DnsAddRequest, DnsRemoveRequest, LookupRequest } from '../dns-cont
 import { ControlError } from '../errors.ts';
 import type { CreateNetworkRequest, NetworkRequest, RenameNetworkRequest } from '../networks.ts';
 import type { RecoverRequest, RemovePeerRequest } from '../removal.ts';
-import { boolean, cidr, type Field, integer, ipv4, list, optional, type Schema, text } from './schema.ts';
+import {
+  block,
+  boolean,
+  cidr,
+  type Field,
+  integer,
+  ipv4,
+  list,
+  optional,
+  type Schema,
+  text,
+} from './schema.ts';
 
 /**
  * What each request may hold. Names end up as arguments of programs and as parts of paths, so their patterns are narrow and none
@@ -52,7 +63,7 @@ export const foundBody: Schema<FoundRequest> = {
   encryption: optional(boolean),
 };
 
-export const trustBody: Schema<TrustRequest> = { subnet: cidr };
+export const trustBody: Schema<TrustRequest> = { subnet: block };
 
 export const joinBody: Schema<JoinRequest> = { token };
 

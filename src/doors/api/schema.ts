@@ -1,4 +1,5 @@
 import { type Parsed, parseCidr, parseIpv4 } from '../../core/address.ts';
+import { parseBlock } from '../../core/blocks.ts';
 import type { JsonObject } from '../../core/json.ts';
 import { ControlError, type ErrorCode } from '../errors.ts';
 
@@ -98,3 +99,5 @@ function parsed(code: ErrorCode, parse: (value: string) => Parsed<unknown>): Fie
 
 export const ipv4 = parsed('bad-address', parseIpv4);
 export const cidr = parsed('bad-request', parseCidr);
+/** Of either family. */
+export const block = parsed('bad-request', parseBlock);

@@ -1,7 +1,8 @@
-import { parseHostPort, parseIpv4, type Range } from '../../core/address.ts';
+import { type IpAddress, parseHostPort, parseIp, type Range } from '../../core/address.ts';
 import { utf8 } from '../../core/bytes.ts';
 import type { Crypto } from '../../core/crypto.ts';
 import type { PeerId } from '../../core/ids.ts';
+import { type UnderlayFamily, underlayFamily } from '../../ports/host.ts';
 import type { Space } from '../space.ts';
 
 export interface End {
@@ -20,13 +21,24 @@ export function deriveEnd(crypto: Crypto, peer: PeerId): End {
   return { mac, linkLocal: `fe80::${groups.join(':')}` };
 }
 
-/** The IPv4 addresses in a list of `host:port`. */
-export function addressesIn(texts: readonly string[]): readonly number[] {
+/** The addresses in a list of `host:port`. */
+export function addressesIn(texts: readonly string[]): readonly IpAddress[] {
   return texts.flatMap((text) => {
     const parsed = parseHostPort(text);
-    const address = parsed.ok ? parseIpv4(parsed.value.host) : undefined;
+    const address = parsed.ok ? parseIp(parsed.value.host) : undefined;
     return address?.ok === true ? [address.value] : [];
   });
+}
+
+export function addressesAt(address: string | undefined): readonly IpAddress[] {
+  const parsed = address === undefined ? undefined : parseIp(address);
+  return parsed?.ok === true ? [parsed.value] : [];
+}
+
+export function familiesOf(
+  ends: readonly { readonly underlay: string | undefined }[],
+): ReadonlySet<UnderlayFamily> {
+  return new Set(ends.flatMap(({ underlay }) => (underlay === undefined ? [] : [underlayFamily(underlay)])));
 }
 
 /** Coalesced, by owner. */

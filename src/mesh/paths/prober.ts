@@ -4,25 +4,32 @@ import type { PeerId } from '../../core/ids.ts';
 import { createPathProbe, type PathProbe, type ProbeEvent, type ProbeStatus } from '../../core/path-probe.ts';
 import { decodeProbe, encodeProbe, probeKey } from '../../core/wire/probe.ts';
 import type { Clock, Timer } from '../../ports/clock.ts';
-import { FAST_PATH_DEVICE, type Host, PROBE_PORT } from '../../ports/host.ts';
+import {
+  FAST_PATH_DEVICES,
+  type Host,
+  PROBE_PORT,
+  type UnderlayFamily,
+  underlayFamily,
+} from '../../ports/host.ts';
 import type { Log } from '../../ports/log.ts';
-import type { OpenProbes, ProbeSocket } from '../../ports/probes.ts';
+import type { OpenProbes } from '../../ports/probes.ts';
 import type { Random } from '../../ports/random.ts';
 import type { OpenMembership } from '../membership.ts';
+import { createProbeDoor, type ProbeDoor } from './door.ts';
 
-/** Gives core/path-probe what it may not have itself: time, the socket on the device, and the mesh's key. Answers what others ask. */
+/** Gives core/path-probe what it may not have itself: time, the sockets on the devices, and the mesh's key. Answers what others ask. */
 export interface Prober {
-  /** `adopted`: the path was in use with this MTU before this life began. */
-  begin(peer: PeerId, adopted: number | undefined): void;
+  /** `underlay`: where the peer's device is. `adopted`: the path was in use with this MTU before this life began. */
+  begin(peer: PeerId, underlay: string, adopted: number | undefined): void;
   forget(peer: PeerId): void;
   status(peer: PeerId): ProbeStatus | undefined;
   /** MTU of the path where it works. */
   usable(peer: PeerId): number | undefined;
-  /** The device is there: opens the socket, anew where the old one hears nothing. */
-  open(): void;
-  /** The device is not wanted any more. */
+  /** There is a device for IPv4, and for these families: opens their sockets, anew where the old one hears nothing. */
+  open(families: ReadonlySet<UnderlayFamily>): void;
+  /** No device is wanted any more. */
   shut(): void;
-  /** Why the socket cannot be opened. */
+  /** Why a socket cannot be opened. */
   obstacle(): string | null;
   close(): void;
 }
@@ -52,12 +59,11 @@ const HEADERS = 48;
 const USE_EVERY = 1_000;
 /** A daemon that has just come back opens its doors first, ms. */
 const SETTLING = 2_000;
-/** So many probes without any from elsewhere make a socket suspicious. */
-const SILENCE = 8;
 /** A timer that comes later than this tells of a busy process: what has arrived meanwhile is read first. */
 const LATE = 50;
 
 interface Probed {
+  readonly family: UnderlayFamily;
   probe: PathProbe;
   timer: Timer | undefined;
   /** The control plane has lost the peer; the path stays as it is. */
@@ -69,17 +75,23 @@ export function createProber(parts: ProberParts): Prober {
   const probed = new Map<PeerId, Probed>();
   const byAddress = new Map<string, PeerId>();
   const life = parts.random.bytes(8);
-  let socket: ProbeSocket | undefined;
-  let opening = false;
-  let obstacle: string | null = null;
+  const doors: Readonly<Record<UnderlayFamily, ProbeDoor>> = { 4: doorOf(4), 6: doorOf(6) };
   let closed = false;
   let sent = 0;
-  /** Probes in both directions since `open` was last called. */
-  let said = 0;
-  let heard = 0;
   let seenSent = 0;
   let usage: Timer | undefined;
   let keys: { secrets: string; keys: readonly Uint8Array[] } = { secrets: '', keys: [] };
+
+  function doorOf(family: UnderlayFamily): ProbeDoor {
+    return createProbeDoor({
+      device: FAST_PATH_DEVICES[family],
+      address: ends(self).linkLocal,
+      port: PROBE_PORT,
+      log,
+      openProbes: parts.openProbes,
+      onMessage: (from, bytes) => receive(family, from, bytes),
+    });
+  }
 
   /** Newest first. */
   function currentKeys(): readonly Uint8Array[] {
@@ -98,21 +110,22 @@ export function createProber(parts: ProberParts): Prober {
     size: number,
   ): void {
     const [key] = currentKeys();
-    if (socket === undefined || key === undefined) return;
+    const known = probed.get(peer);
+    if (known === undefined || key === undefined) return;
     const probe = { kind, number, life: whose };
-    sent += 1;
-    said += 1;
-    socket.send(ends(peer).linkLocal, encodeProbe(crypto, key, { from: self, to: peer }, probe, size));
+    const bytes = encodeProbe(crypto, key, { from: self, to: peer }, probe, size);
+    if (doors[known.family].send(ends(peer).linkLocal, bytes)) sent += 1;
   }
 
-  function receive(from: string, bytes: Uint8Array): void {
+  /** True for a good probe. */
+  function receive(family: UnderlayFamily, from: string, bytes: Uint8Array): boolean {
     const peer = byAddress.get(from);
-    if (peer === undefined || !isOpen(peer)) return;
+    if (peer === undefined || !isOpen(peer) || probed.get(peer)?.family !== family) return false;
     const probe = decodeProbe(crypto, currentKeys(), { from: peer, to: self }, bytes);
-    if (probe === undefined) return;
-    heard += 1;
+    if (probe === undefined) return false;
     if (probe.kind === 'ask') transmit(peer, 'answer', probe.number, probe.life, bytes.length);
     else if (equalBytes(probe.life, life)) step(peer, { type: 'answer', number: probe.number });
+    return true;
   }
 
   function step(peer: PeerId, event: ProbeEvent): void {
@@ -166,25 +179,12 @@ export function createProber(parts: ProberParts): Prober {
     });
   }
 
-  async function openSocket(): Promise<void> {
-    const options = { device: FAST_PATH_DEVICE, address: ends(self).linkLocal, port: PROBE_PORT };
-    try {
-      const opened = await parts.openProbes({ ...options, onMessage: receive });
-      if (closed) opened.close();
-      else socket = opened;
-      obstacle = null;
-    } catch (error) {
-      obstacle = `probes cannot be received: ${error instanceof Error ? error.message : String(error)}`;
-      log.warn('probes cannot be received', { error: obstacle });
-    }
-    opening = false;
-  }
-
   return {
-    begin(peer, adopted) {
+    begin(peer, underlay, adopted) {
       probed.get(peer)?.timer?.cancel();
       const probe = createPathProbe(adopted === undefined ? { full } : { full, adopted });
-      const known: Probed = { probe, timer: undefined, paused: !isReached(peer) };
+      const family = underlayFamily(underlay);
+      const known: Probed = { family, probe, timer: undefined, paused: !isReached(peer) };
       probed.set(peer, known);
       byAddress.set(ends(peer).linkLocal, peer);
       schedule(peer, known);
@@ -200,30 +200,20 @@ export function createProber(parts: ProberParts): Prober {
       const status = probed.get(peer)?.probe.status();
       return status?.up === true ? Math.min(status.mtu, full) : undefined;
     },
-    open() {
-      if (opening || closed) return;
-      // A device that was made anew has the name and address of the old one, and its packets do not come to the old socket.
-      if (socket !== undefined && (heard > 0 || said < SILENCE)) {
-        said = 0;
-        heard = 0;
-        return;
-      }
-      socket?.close();
-      socket = undefined;
-      said = 0;
-      opening = true;
-      void openSocket();
+    open(families) {
+      doors[4].open();
+      if (families.has(6)) doors[6].open();
+      else doors[6].shut();
     },
     shut() {
-      socket?.close();
-      socket = undefined;
+      for (const door of Object.values(doors)) door.shut();
     },
-    obstacle: () => obstacle,
+    obstacle: () => doors[4].obstacle() ?? doors[6].obstacle(),
     close() {
       closed = true;
       usage?.cancel();
       for (const { timer } of probed.values()) timer?.cancel();
-      socket?.close();
+      for (const door of Object.values(doors)) door.close();
     },
   };
 }

@@ -1,4 +1,3 @@
-import { formatIpv4 } from '../../core/address.ts';
 import type { PeerId } from '../../core/ids.ts';
 import type { Verdict } from '../../core/path.ts';
 
@@ -15,7 +14,7 @@ export interface Judged {
  * packets of several come from it, as from behind one NAT, it is nobody's.
  */
 export function withoutRivals(judged: readonly Judged[]): readonly Judged[] {
-  const isSeen = ({ verdict, seen }: Judged) => verdict.trusted && formatIpv4(verdict.address) === seen;
+  const isSeen = ({ verdict, seen }: Judged) => verdict.trusted && verdict.address === seen;
   const there = new Map<string, readonly Judged[]>();
   for (const one of judged.filter(isSeen)) {
     const address = one.seen as string;
@@ -24,7 +23,7 @@ export function withoutRivals(judged: readonly Judged[]): readonly Judged[] {
   const taken = new Set<string>();
   return [...judged.filter(isSeen), ...judged.filter((one) => !isSeen(one))].map((one) => {
     if (!one.verdict.trusted) return one;
-    const address = formatIpv4(one.verdict.address);
+    const { address } = one.verdict;
     const sharers = there.get(address) ?? [];
     if (isSeen(one) && sharers.length > 1) {
       const names = sharers.map(({ name }) => name);
