@@ -249,7 +249,7 @@ void Datapath::collect(const std::function<void(const PeerEvents&)>& visit) {
     if (events.roamed) {
       events.endpoint = peer->endpoint.load();
       peer->answered.store(peer->asking.load());
-      greet(*peer, true);
+      probe(*peer);
     }
     if ((marks & EventBox::probed) != 0) answer(*peer);
     if ((marks & EventBox::probeDue) != 0) probe(*peer);
