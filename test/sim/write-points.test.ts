@@ -11,6 +11,8 @@ import { SMALL_RANGE } from './story.ts';
  * loses its power, before the bytes are on disk or after and before anybody is told. It starts again and the story goes on.
  */
 const HOSTS = 3;
+/** Virtual ms until what nobody waits for is on disk, too: a host may lose its power there after the story. */
+const LATE_WRITES = 10_000;
 
 interface Plot {
   readonly world: MeshWorld;
@@ -83,6 +85,7 @@ async function tell(crash?: { host: number; write: number; when: CrashPoint }): 
       victim.disk.crashAt(crash.write, crash.when, () => victim.crash());
     }
     await story(plot);
+    await world.clock.advance(LATE_WRITES);
     for (const host of world.hosts) if (host.mesh === undefined) await world.settled(host.boot());
     await rest(world, 60_000);
     checks.check();
