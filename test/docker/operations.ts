@@ -118,13 +118,16 @@ async function quietHosts(hosts: readonly DockerHost[]): Promise<string[][]> {
   return Promise.all(hosts.map(settings));
 }
 
+/** A network is refused to go while a host still believes that another one uses it: what is left is asked for again. */
 async function removeNetworks(hosts: readonly DockerHost[]): Promise<void> {
   const [first] = hosts as [DockerHost];
-  for (const name of await networksOf(first)) {
-    if (name !== 'weft') await first.docker(['network', 'rm', name], { check: false });
-  }
-  const areGone = async () => (await Promise.all(hosts.map(networksOf))).every((names) => names.length === 1);
-  await until('all networks but weft to be gone', areGone, 30_000, 500);
+  const areGone = async () => {
+    for (const name of await networksOf(first)) {
+      if (name !== 'weft') await first.docker(['network', 'rm', name], { check: false });
+    }
+    return (await Promise.all(hosts.map(networksOf))).every((names) => names.length === 1);
+  };
+  await until('all networks but weft to be gone', areGone, 60_000, 500);
 }
 
 /** Links, addresses, routes, rules and firewall of a host. The chain that keeps networks apart gets a new number with each change of theirs. */

@@ -25,9 +25,9 @@ interface Listing {
 }
 
 const asItIs = (line: string) => line.trimEnd();
-/** Lifetimes of addresses and routes. */
-const withoutTimes = (line: string) =>
-  line.replace(/ (expires|valid_lft|preferred_lft|age|error|hoplimit) \S+/g, '').trimEnd();
+/** Whether a link has a carrier is no setting, and the kernel tells it to links and routes some time later. Lifetimes pass by themselves. */
+const withoutState = (line: string) =>
+  line.replace(/ (expires|valid_lft|preferred_lft|age|error|hoplimit) \S+| linkdown\b/g, '').trimEnd();
 /** Gauges and the scratch state of protocols, which are no settings. */
 const MOVING =
   /nf_conntrack_count|\.fs\.|random\.|inode|dentry|stable_secret|nf_conntrack_max|tcp_mem|udp_mem/;
@@ -39,12 +39,16 @@ const LISTINGS: readonly Listing[] = [
     tidy: (line) =>
       line
         .replace(/^\d+: /, '')
-        .replace(/ qlen \d+/, '')
+        .replace(/ qlen \d+|NO-CARRIER,|,LOWER_UP| state \S+/g, '')
         .trimEnd(),
   },
-  { name: 'address', argv: ['ip', '-br', 'address'], tidy: asItIs },
-  { name: 'route', argv: ['ip', 'route', 'show', 'table', 'all'], tidy: withoutTimes },
-  { name: 'route6', argv: ['ip', '-6', 'route', 'show', 'table', 'all'], tidy: withoutTimes },
+  {
+    name: 'address',
+    argv: ['ip', '-br', 'address'],
+    tidy: (line) => line.replace(/^(\S+) +\S+ */, '$1 ').trimEnd(),
+  },
+  { name: 'route', argv: ['ip', 'route', 'show', 'table', 'all'], tidy: withoutState },
+  { name: 'route6', argv: ['ip', '-6', 'route', 'show', 'table', 'all'], tidy: withoutState },
   { name: 'rule', argv: ['ip', 'rule'], tidy: asItIs },
   { name: 'rule6', argv: ['ip', '-6', 'rule'], tidy: asItIs },
   { name: 'nft', argv: ['nft', '-s', 'list', 'ruleset'], tidy: asItIs },
