@@ -1,4 +1,4 @@
-import { type Cidr, formatIp, type IpAddress } from './address.ts';
+import { type Cidr, formatIp, type IpAddress, type Range } from './address.ts';
 import { isInBlock, parseBlock } from './blocks.ts';
 
 /**
@@ -148,11 +148,27 @@ export function blocksOf(start: number, last: number, taken: readonly Cidr[] = [
 }
 
 /** The pieces of a block that lie between `edges`, which are sorted: no piece has one behind its first address. */
-export function cutAt(
+function cutAt(
   start: number,
   last: number,
   edges: readonly number[],
 ): readonly (readonly [number, number])[] {
   const inside = [start, ...edges.filter((edge) => edge > start && edge <= last)];
   return inside.map((from, index) => [from, (inside[index + 1] ?? last + 1) - 1]);
+}
+
+/** Where one of these networks begins, or ends before, in ascending order: the edges of `piecesOf`. */
+export function edgesOf(networks: readonly Cidr[]): readonly number[] {
+  return networks.flatMap(({ start, last }) => [start, last + 1]).sort((a, b) => a - b);
+}
+
+/** Blocks that the ranges consist of, none of them across an edge; `taken` as in `blocksOf`. */
+export function piecesOf(
+  ranges: readonly Range[],
+  edges: readonly number[],
+  taken: readonly Cidr[] = [],
+): readonly Cidr[] {
+  return ranges
+    .flatMap(({ start, last }) => cutAt(start, last, edges))
+    .flatMap(([start, last]) => blocksOf(start, last, taken));
 }

@@ -1,5 +1,5 @@
 import { type Cidr, formatCidr } from '../core/address.ts';
-import { blocksOf, cutAt } from '../core/path.ts';
+import { edgesOf, piecesOf } from '../core/path.ts';
 import {
   FAST_PATH_DEVICES,
   type FastPathPeerState,
@@ -270,23 +270,20 @@ function wantedRoutes(
   { range, exposed }: Pick<FastPathParts, 'range' | 'exposed'>,
 ): readonly Route[] {
   const taken = [range, ...exposed];
-  const edges = exposed.flatMap(({ start, last }) => [start, last + 1]).sort((a, b) => a - b);
+  const edges = edgesOf(exposed);
   return peers.flatMap((peer) => {
     const { underlay, ranges, mtu } = peer;
     if (mtu === null) return [];
-    return ranges
-      .flatMap((whole) => cutAt(whole.start, whole.last, edges))
-      .flatMap(([start, last]) => blocksOf(start, last, taken))
-      .map((block) => ({
-        destination:
-          block.prefix === 32
-            ? formatCidr(block.start, 32).slice(0, -3)
-            : formatCidr(block.start, block.prefix),
-        device: FAST_PATH_DEVICES[underlayFamily(underlay)],
-        gateway: gatewayOf(peer),
-        mtu,
-        source: sourceFor(block.start, exposed),
-      }));
+    return piecesOf(ranges, edges, taken).map((block) => ({
+      destination:
+        block.prefix === 32
+          ? formatCidr(block.start, 32).slice(0, -3)
+          : formatCidr(block.start, block.prefix),
+      device: FAST_PATH_DEVICES[underlayFamily(underlay)],
+      gateway: gatewayOf(peer),
+      mtu,
+      source: sourceFor(block.start, exposed),
+    }));
   });
 }
 

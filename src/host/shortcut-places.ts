@@ -1,5 +1,5 @@
 import type { Cidr, Range } from '../core/address.ts';
-import { blocksOf, cutAt } from '../core/path.ts';
+import { edgesOf, piecesOf } from '../core/path.ts';
 import { includes } from '../core/ranges.ts';
 import { FAST_PATH_DEVICES, type FastPathPlan, underlayFamily } from '../ports/host.ts';
 import type { LinkState } from './iproute.ts';
@@ -96,17 +96,6 @@ export function ownersOf(
     });
   const senders = peers.filter(({ underlay }) => underlayFamily(underlay) === 4);
   return [...entriesOf(own, ''), ...senders.flatMap(({ ranges, underlay }) => entriesOf(ranges, underlay))];
-}
-
-function edgesOf(apart: readonly Cidr[]): readonly number[] {
-  return apart.flatMap(({ start, last }) => [start, last + 1]).sort((a, b) => a - b);
-}
-
-/** Blocks of which each lies inside one network. */
-function piecesOf(ranges: readonly Range[], edges: readonly number[]): readonly Cidr[] {
-  return ranges
-    .flatMap(({ start, last }) => cutAt(start, last, edges))
-    .flatMap(([start, last]) => blocksOf(start, last));
 }
 
 function prefixKey({ start, prefix }: Cidr): Uint8Array {
