@@ -134,19 +134,17 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
   const { space, networks } = mesh;
   const self = identity.peer;
   const docker = createDockerDoor({
-    ...{
-      self,
-      driver: config.dockerDriver,
-      scope: config.dockerScope,
-      networks,
-      space,
-      host,
-      keeper,
-      clock,
-      random,
-      log,
-      mtu,
-    },
+    self,
+    driver: config.dockerDriver,
+    scope: config.dockerScope,
+    networks,
+    space,
+    host,
+    keeper,
+    clock,
+    random,
+    log,
+    mtu,
     suggest: (network, container) => engine?.sticky.suggest(network, container),
   });
   let unguard: (() => Promise<void>) | undefined;

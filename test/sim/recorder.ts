@@ -1,3 +1,4 @@
+import { MESSAGE_TYPES } from '../../src/core/wire/messages.ts';
 import type { Clock } from '../../src/ports/clock.ts';
 
 /** Keeps of a simulation what a drawing of it needs: lives of hosts, wires that were cut, the last messages, and notes. */
@@ -29,27 +30,11 @@ export interface SentMessage {
 }
 
 const LAST_MESSAGES = 40;
-/** Of core/wire/messages.ts, by their number on the wire. */
-const TYPES = [
-  '',
-  'hello',
-  'ready',
-  'bye',
-  'beat',
-  'deltas',
-  'summary',
-  'vector',
-  'want',
-  'unicast',
-  'epoch',
-  'offer',
-];
-
 /** A message of a link is a msgpack array that starts with its type; those of a join are maps. 0: neither. */
 export function typeOf(message: Uint8Array): number {
   const [head = 0, second = 0, , fourth = 0] = message;
-  if (head >> 4 === 0x9) return second < TYPES.length ? second : 0;
-  if (head === 0xdc) return fourth < TYPES.length ? fourth : 0;
+  if (head >> 4 === 0x9) return second <= MESSAGE_TYPES.length ? second : 0;
+  if (head === 0xdc) return fourth <= MESSAGE_TYPES.length ? fourth : 0;
   return 0;
 }
 
@@ -65,7 +50,7 @@ export function createRecorder(clock: Pick<Clock, 'now'>): Recorder {
     life: (host, state) => void changes.push({ at: clock.now(), host, state }),
     wire: (from, to, isOpen) => void changes.push({ at: clock.now(), from, to, isOpen }),
     message(from, to, bytes) {
-      const type = TYPES[typeOf(bytes)] || 'joining';
+      const type = MESSAGE_TYPES[typeOf(bytes) - 1] ?? 'joining';
       if (type === 'beat') return;
       ring[sent++ % LAST_MESSAGES] = { at: clock.now(), from, to, type, bytes: bytes.length };
     },

@@ -89,7 +89,8 @@ export const MAX_HOPS = 16;
 export const MAX_KIND = 64;
 export const MAX_UNICAST = 64 << 10;
 
-const TYPES = [
+/** By their number on the wire, which is one more than the index. */
+export const MESSAGE_TYPES = [
   'hello',
   'ready',
   'bye',
@@ -105,7 +106,7 @@ const TYPES = [
 
 /** A plain array for the codec. */
 export function packMessage(message: LinkMessage): unknown[] {
-  return [TYPES.indexOf(message.type) + 1, ...fieldsOf(message)];
+  return [MESSAGE_TYPES.indexOf(message.type) + 1, ...fieldsOf(message)];
 }
 
 function fieldsOf(message: LinkMessage): readonly unknown[] {
@@ -144,7 +145,7 @@ function fieldsOf(message: LinkMessage): readonly unknown[] {
 /** Checks what the codec decoded. `isPeer` tells whether a text is a peer id. Never throws. */
 export function unpackMessage(data: unknown, isPeer: (text: string) => boolean): UnpackedMessage {
   if (!Array.isArray(data) || !isCount(data[0], 255)) return { ok: false, problem: 'not a message' };
-  const type = TYPES[data[0] - 1];
+  const type = MESSAGE_TYPES[data[0] - 1];
   if (type === undefined) return { ok: false, problem: `unknown type ${data[0]}` };
   const message = READERS[type](data.slice(1), isPeer);
   return message === undefined ? { ok: false, problem: `malformed ${type}` } : { ok: true, message };
