@@ -181,8 +181,11 @@ async function prepareDevice(
     await batch(host, [['link', 'del', 'dev', device]]);
     there = undefined;
   }
-  if (there?.ours !== true) await makeDevice(host, family, plan);
-  const byProgram = await closeGate(parts, family, plan);
+  if (there?.ours !== true) {
+    await makeDevice(host, family, plan);
+    there = await readDevice(host, family);
+  }
+  const byProgram = await closeGate(parts, family, plan, there?.index ?? 0);
   const forAll = await host.run(['cat', '/proc/sys/net/ipv4/conf/all/rp_filter']);
   const filters = forAll.trim() === '0' ? UNFILTERED : {};
   await host.setSysctls(sysctlsFor(device, { ...SYSCTLS, ...filters }, Number(DEVICE_MTU)));
@@ -222,11 +225,11 @@ async function closeGate(
   { host, gate, apart }: FastPathParts,
   family: UnderlayFamily,
   plan: FastPathPlan,
+  index: number,
 ): Promise<boolean> {
   const device = FAST_PATH_DEVICES[family];
   const there = await host.run(['tc', 'filter', 'show', 'dev', device, 'ingress']);
   const closed = there.includes(`direct-action`) && there.includes(`'${GATE}'`);
-  const index = (await readDevice(host, family))?.index ?? 0;
   if (family === 4 && gate.guard(index, plan, apart)) {
     if (closed) await host.run(['tc', 'qdisc', 'del', 'dev', device, 'clsact']);
     return true;
