@@ -13,6 +13,8 @@
         "src/joiner.cc",
         "src/namespace_socket.cc",
         "src/namespace_socket_binding.cc",
+        "src/netlink.cc",
+        "src/netlink_binding.cc",
         "src/receive_loop.cc",
         "src/segment_limit_binding.cc",
         "src/send_loop.cc",

@@ -7,6 +7,7 @@
 #include "bpf_binding.h"
 #include "datapath.h"
 #include "namespace_socket_binding.h"
+#include "netlink_binding.h"
 #include "segment_limit_binding.h"
 
 namespace tuntap {
@@ -320,6 +321,7 @@ Napi::Object init(Napi::Env env, Napi::Object exports) {
   exportNamespaceSocket(env, exports);
   exportSegmentLimit(env, exports);
   exportBpf(env, exports);
+  exportNetlink(env, exports);
   return exports;
 }
 

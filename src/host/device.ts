@@ -4,7 +4,7 @@ import type { Cidr } from '../core/address.ts';
 import { overlaps } from '../core/ranges.ts';
 import { HostError, type MeshPlan } from '../ports/host.ts';
 import { missing, searchPath } from './command.ts';
-import { batch, type LinkState, type RouteState, readLinks } from './iproute.ts';
+import { batch } from './iproute.ts';
 import { readAddress, readDestination, readNetwork } from './ipv4.ts';
 import type { Ledger } from './ledger.ts';
 import {
@@ -17,6 +17,7 @@ import {
   ROUTE_PROTOCOL,
 } from './names.ts';
 import type { Namespace } from './namespace.ts';
+import { type LinkState, type RouteState, readLinks } from './tables.ts';
 
 /** Rejects when this process cannot do its work here at all, with the step that puts it right. */
 export async function checkMachine(): Promise<void> {
@@ -71,10 +72,15 @@ export function checkOverlap(
     // Two halves of everything are how VPN clients write a default route.
     if (network.prefix > 1 && overlaps(range, network)) {
       const way = route.device === undefined ? '' : ` dev ${route.device}`;
-      throw overlap(plan, `the route ${route.destination}${way} (table ${route.table})`);
+      throw overlap(
+        plan,
+        `the route ${route.destination}${way} (table ${route.table === MAIN_TABLE ? 'main' : route.table})`,
+      );
     }
   }
 }
+
+const MAIN_TABLE = 254;
 
 function isOurs(link: LinkState, device: string): boolean {
   return link.name === device || (link.group === LINK_GROUP && isHostLink(link.name));
@@ -153,7 +159,7 @@ export async function prepareDevice(
   ) {
     const sizes = ['mtu', String(plan.mtu), 'txqueuelen', String(QUEUE)];
     await batch(host, [
-      ['link', 'set', 'dev', device, 'group', LINK_GROUP, ...sizes],
+      ['link', 'set', 'dev', device, 'group', String(LINK_GROUP), ...sizes],
       ['link', 'set', 'dev', device, 'alias', DEVICE_ALIAS],
     ]);
   }

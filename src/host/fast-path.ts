@@ -144,7 +144,15 @@ interface DeviceState {
 }
 
 async function readDevice(host: Namespace, family: UnderlayFamily): Promise<DeviceState | undefined> {
-  const rows = await readRows(host, ['ip', '-json', '-details', 'address', 'show', 'group', LINK_GROUP]);
+  const rows = await readRows(host, [
+    'ip',
+    '-json',
+    '-details',
+    'address',
+    'show',
+    'group',
+    String(LINK_GROUP),
+  ]);
   const row = rows.find(({ ifname }) => ifname === FAST_PATH_DEVICES[family]);
   if (row === undefined) return undefined;
   const info = (row.linkinfo ?? {}) as { info_kind?: string; info_data?: { id?: number; port?: number } };
@@ -204,7 +212,7 @@ async function makeDevice(
 ): Promise<void> {
   const device = FAST_PATH_DEVICES[family];
   if ((await readDevice(host, family)) !== undefined) await batch(host, [['link', 'del', 'dev', device]]);
-  const own = ['address', mac, 'group', LINK_GROUP, 'mtu', DEVICE_MTU];
+  const own = ['address', mac, 'group', String(LINK_GROUP), 'mtu', DEVICE_MTU];
   const type = ['type', 'vxlan', 'id', String(vni), 'dstport', String(port), ...OPTIONS[family]];
   try {
     await batch(host, [
@@ -253,7 +261,7 @@ interface Route {
 
 async function readRoutes(host: Namespace): Promise<readonly Route[]> {
   const devices = Object.values(FAST_PATH_DEVICES);
-  const rows = await readRows(host, ['ip', '-json', '-4', 'route', 'show', 'table', ROUTE_TABLE]);
+  const rows = await readRows(host, ['ip', '-json', '-4', 'route', 'show', 'table', String(ROUTE_TABLE)]);
   return rows.flatMap(({ dst, dev, gateway, via, metrics, prefsrc }) => {
     const to = gateway ?? (via as { host?: unknown } | undefined)?.host;
     if (typeof dst !== 'string' || typeof dev !== 'string' || typeof to !== 'string') return [];
@@ -290,7 +298,7 @@ function wantedRoutes(
   });
 }
 
-const OURS = ['proto', ROUTE_PROTOCOL, 'table', ROUTE_TABLE];
+const OURS = ['proto', String(ROUTE_PROTOCOL), 'table', String(ROUTE_TABLE)];
 
 function goingRoutes(wanted: readonly Route[], current: readonly Route[]): readonly Line[] {
   const kept = new Set(wanted.map(({ destination }) => destination));

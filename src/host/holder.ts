@@ -1,7 +1,7 @@
 import { HostError } from '../ports/host.ts';
-import { type LinkState, readLinks } from './iproute.ts';
 import { DEVICE_ALIAS, LINK_GROUP } from './names.ts';
 import type { Namespace } from './namespace.ts';
+import { type LinkState, readLinks } from './tables.ts';
 
 /** Looks at a held device; each takes some 10 ms. A killed daemon holds its device until the last of its threads has ended. */
 const LOOKS = 25;

@@ -9,7 +9,7 @@ import {
 import { INHERITED } from './command.ts';
 import { hasIpv6, sysctlsFor } from './device.ts';
 import type { Firewall, GuardedLink } from './firewall.ts';
-import { batch, type LinkState, type RouteState, readLinks, readLinksAndRoutes } from './iproute.ts';
+import { batch } from './iproute.ts';
 import { readAddress } from './ipv4.ts';
 import {
   addressIn,
@@ -25,8 +25,10 @@ import {
   macOf,
 } from './names.ts';
 import { hostNamespace, type Namespace, openedNamespace } from './namespace.ts';
+import { NetlinkError } from './netlink.ts';
 import { addRoute, isMeshRoute } from './routes.ts';
 import { absent, type OpenSandbox } from './sandbox.ts';
+import { type LinkState, type RouteState, readLinks, readLinksAndRoutes } from './tables.ts';
 
 /**
  * The order of a plug: look → choose the name inside → make the pair, the other end at once inside → sysctls on both ends and the
@@ -149,7 +151,7 @@ async function lookInside(inside: Namespace, plan: PlugPlan): Promise<readonly L
     return await readLinks(inside);
   } catch (error) {
     // setns(2) refuses a mounted namespace of another kind; look could not tell.
-    if (error instanceof HostError && /reassociate.*Invalid argument/.test(error.message)) {
+    if (error instanceof NetlinkError && error.errno === 'EINVAL') {
       throw absent(plan.sandbox, 'is not a network namespace');
     }
     throw error;
@@ -212,7 +214,13 @@ export function pairLine(
   place: readonly string[],
 ): readonly string[] {
   const mtu = ['mtu', String(plan.mtu)];
-  const outer = ['group', LINK_GROUP, ...mtu, 'address', macOf(readAddress(plan.address).address, 'host')];
+  const outer = [
+    'group',
+    String(LINK_GROUP),
+    ...mtu,
+    'address',
+    macOf(readAddress(plan.address).address, 'host'),
+  ];
   const inner = ['peer', 'name', other, ...mtu, 'address', macIn(plan), ...place];
   return ['link', 'add', 'dev', hostLink, ...outer, 'type', 'veth', ...inner];
 }

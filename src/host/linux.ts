@@ -22,7 +22,7 @@ import { isolationOf, raiseIsolation } from './firewall-networks.ts';
 import { admissionTables, createAdmission } from './firewall-vxlan.ts';
 import { admitForwarding, removeForwarding } from './forwarding.ts';
 import { readIdleLinks } from './holder.ts';
-import { batch, readLinks, readLinksAndRoutes, readRoutes, readRules } from './iproute.ts';
+import { batch } from './iproute.ts';
 import { readAddress, readNetwork } from './ipv4.ts';
 import { createLedger } from './ledger.ts';
 import {
@@ -41,6 +41,7 @@ import { endpointSources, meshRule, rangeRoutes, removeRoutes, sourceFor } from 
 import { openSandbox } from './sandbox.ts';
 import { createShortcut } from './shortcut.ts';
 import { readView } from './shortcut-view.ts';
+import { readLinks, readLinksAndRoutes, readRoutes, readRules } from './tables.ts';
 
 export interface LinuxHostOptions {
   /** User id that may open the TUN device without being root. */
@@ -95,7 +96,8 @@ export function createLinuxHost(options: LinuxHostOptions): Host {
     await batch(host, rangeRoutes(plan.device, range, exposed, routes));
     await batch(host, meshRule(range, await readRules(host)));
     await admitForwarding(host, plan.range);
-    shortcut.begin(await readLinks(host, ['group', LINK_GROUP]), plan.device);
+    const ours = (await readLinks(host)).filter(({ group }) => group === LINK_GROUP);
+    shortcut.begin(ours, plan.device);
     openSoon();
     log.info('host prepared', { device: plan.device, range: plan.range, mtu: plan.mtu });
   }

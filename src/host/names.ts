@@ -7,16 +7,16 @@ import { ENDPOINT_ID, HostError, INTERFACE_NAME, RESERVED_INTERFACES, STATION_MA
  * By what the kernel's tables show which links and routes are Weft's, so that nothing else need be remembered.
  * Protocol and group are numbers of our own choice: iproute2's tables (etc/iproute2/rt_protos, group) leave them free.
  */
-export const ROUTE_PROTOCOL = '173';
-export const LINK_GROUP = '173';
+export const ROUTE_PROTOCOL = 173;
+export const LINK_GROUP = 173;
 
 /**
  * All routes of the mesh are in a table of their own, by a rule for the mesh's range: no other route of the machine wins over them,
  * and Docker up to 26, which goes on asking for another subnet as long as a route in the main table overlaps it, does not see them.
  */
-export const ROUTE_TABLE = '173';
+export const ROUTE_TABLE = 173;
 /** Before the main table (32766) and the rules that VPN clients put ahead of it. */
-export const RULE_PRIORITY = '17300';
+export const RULE_PRIORITY = 17_300;
 
 /**
  * An address of both our devices that is used for nothing: where a link has none, the kernel takes loose reverse-path filtering as the

@@ -1,9 +1,11 @@
-import { access, writeFile } from 'node:fs/promises';
+import { access, open, writeFile } from 'node:fs/promises';
 import { HostError } from '../ports/host.ts';
 import { INHERITED, run } from './command.ts';
 
-/** A network namespace in which programs can be run and sysctls be set. */
+/** A network namespace in which programs can be run and sysctls be set, and which the native addon can visit. */
 export interface Namespace {
+  /** `use` gets an open descriptor of the namespace, or a number below 0 for that of this process. */
+  visit<T>(use: (network: number) => Promise<T>): Promise<T>;
   run(command: readonly string[], input?: string): Promise<string>;
   /** Keys are paths below /proc/sys/net: dots in names of links mean nothing there. */
   setSysctls(values: ReadonlyMap<string, string>): Promise<void>;
@@ -17,6 +19,7 @@ export function hostNamespace(path?: string, descriptor?: number): Namespace {
   if (path !== undefined) return entered(path, descriptor);
   const options = descriptor === undefined ? {} : { descriptor };
   return {
+    visit: (use) => use(-1),
     run: (command, input = '') => run(command, { ...options, input }),
     async setSysctls(values) {
       await Promise.all((await available(values)).map(([key, value]) => writeSysctl(key, value)));
@@ -35,6 +38,15 @@ function entered(path: string, descriptor: number | undefined): Namespace {
   const enter = (command: readonly string[], input = '') =>
     run(['nsenter', `--net=${path}`, '--', ...command], { ...options, input });
   return {
+    visit: async (use) => {
+      if (descriptor !== undefined && path === INHERITED) return use(descriptor);
+      const opened = await open(path);
+      try {
+        return await use(opened.fd);
+      } finally {
+        await opened.close();
+      }
+    },
     run: enter,
     async setSysctls(values) {
       const byValue = new Map<string, string[]>();

@@ -2,7 +2,7 @@ import { formatIpv4 } from '../core/address.ts';
 import type { OfferedLink, OfferPlan } from '../ports/host.ts';
 import { sysctlsFor } from './device.ts';
 import type { Firewall } from './firewall.ts';
-import { batch, readLinksAndRoutes } from './iproute.ts';
+import { batch } from './iproute.ts';
 import { readAddress } from './ipv4.ts';
 import {
   checkFree,
@@ -16,6 +16,7 @@ import {
 } from './links.ts';
 import { hostLinkOf, offeredLinkOf } from './names.ts';
 import type { Namespace } from './namespace.ts';
+import { readLinksAndRoutes } from './tables.ts';
 
 /**
  * A plug without a sandbox: look → pair with address and route of the host's end, and its entry in the firewall → sysctls. Docker waits for

@@ -1,9 +1,10 @@
 import { type Cidr, formatCidr, formatIpv4 } from '../core/address.ts';
 import { includes } from '../core/ranges.ts';
-import { batch, type RouteState, type RuleState, readRules } from './iproute.ts';
+import { batch } from './iproute.ts';
 import { readDestination } from './ipv4.ts';
 import { isHostLink, ROUTE_PROTOCOL, ROUTE_TABLE, RULE_PRIORITY } from './names.ts';
 import type { Namespace } from './namespace.ts';
+import { type RouteState, type RuleState, readRules } from './tables.ts';
 
 /**
  * The source that the host uses towards `destination`: without one the kernel takes an address that the mesh does not know.
@@ -50,7 +51,7 @@ export function rangeRoutes(
   return lines;
 }
 
-const OURS = ['proto', ROUTE_PROTOCOL, 'table', ROUTE_TABLE];
+const OURS = ['proto', String(ROUTE_PROTOCOL), 'table', String(ROUTE_TABLE)];
 /** The last metric that a person can still read; any other route to the same network wins. */
 const GUARD = [...OURS, 'metric', '4294967294'];
 
@@ -65,7 +66,8 @@ export function meshRule(
 ): readonly (readonly string[])[] {
   const ours = current.filter(({ table, protocol }) => table === ROUTE_TABLE && protocol === ROUTE_PROTOCOL);
   const line = (verb: 'add' | 'del', destination: string) => {
-    return ['rule', verb, 'priority', RULE_PRIORITY, 'to', destination, 'lookup', ROUTE_TABLE, ...BY_US];
+    const where = ['to', destination, 'lookup', String(ROUTE_TABLE)];
+    return ['rule', verb, 'priority', String(RULE_PRIORITY), ...where, ...BY_US];
   };
   const wanted = range === undefined ? undefined : format(range);
   const there = ours.some(({ destination }) => destination === wanted);
@@ -77,7 +79,7 @@ export function meshRule(
   ];
 }
 
-const BY_US = ['protocol', ROUTE_PROTOCOL];
+const BY_US = ['protocol', String(ROUTE_PROTOCOL)];
 
 /** Lines that give the routes of plugged endpoints the host's present address as source. */
 export function endpointSources(
@@ -104,7 +106,7 @@ export async function removeRoutes(host: Namespace, current: readonly RouteState
     host,
     ours.map((route) => {
       const kind = route.type === 'unicast' ? [] : [route.type];
-      return ['route', 'del', ...kind, route.destination, 'proto', ROUTE_PROTOCOL, 'table', route.table];
+      return ['route', 'del', ...kind, route.destination, ...OURS.slice(0, 3), String(route.table)];
     }),
   );
 }

@@ -2,8 +2,8 @@ import type { Cidr, Range } from '../core/address.ts';
 import { edgesOf, piecesOf } from '../core/path.ts';
 import { includes } from '../core/ranges.ts';
 import { FAST_PATH_DEVICES, type FastPathPlan, underlayFamily } from '../ports/host.ts';
-import type { LinkState } from './iproute.ts';
 import { OWNER, PLACE } from './shortcut-steps.ts';
+import type { LinkState } from './tables.ts';
 
 /** What the shortcut's tables say, made from what routes and firewall say. */
 export interface ShortcutView {

@@ -3,7 +3,6 @@ import { FAST_PATH_DEVICES, type FastPathPlan, HostError, PROBE_PORT } from '../
 import type { Log } from '../ports/log.ts';
 import { createMap, deleteEntry, type Links, loadProgram, openLinks, setEntry } from './bpf.ts';
 import { ADMITTED_MARK } from './firewall-vxlan.ts';
-import type { LinkState } from './iproute.ts';
 import { isEndpointLink } from './links.ts';
 import {
   type Entry,
@@ -14,6 +13,7 @@ import {
 } from './shortcut-places.ts';
 import { containerProgram, tunnelProgram, vxlanProgram } from './shortcut-programs.ts';
 import { OWNER, PLACE } from './shortcut-steps.ts';
+import type { LinkState } from './tables.ts';
 
 /**
  * Packets between two addresses of the mesh need little of what the kernel does for a router's packets: no look-up of rules, no firewall,

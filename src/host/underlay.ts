@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs';
 import { networkInterfaces } from 'node:os';
 import type { Range } from '../core/address.ts';
 import { parseIpv4 } from '../core/address.ts';
-import { readLinks } from './iproute.ts';
 import { isEndpointLink } from './links.ts';
 import { hostNamespace } from './namespace.ts';
+import { readLinks } from './tables.ts';
 
 /** The network that the hosts themselves are on. */
 export interface Underlay {

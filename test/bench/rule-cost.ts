@@ -74,8 +74,25 @@ function programCost(): number {
     owners: createMap({ kind: 'prefixes', name: 'owners', keySize: 8, ...owned }),
   };
   const link = (index: number, name: string) => {
-    const state = { kind: 'veth', peer: 2, group: '173', alias: undefined, queue: 0, mtu: 1400 };
-    return { ...state, index, name, mac: '0e:00:00:00:00:01', up: true, carrier: true, addresses: [] };
+    const state = {
+      kind: 'veth',
+      peer: 2,
+      group: 173,
+      alias: undefined,
+      queue: 0,
+      vxlan: undefined,
+      mtu: 1400,
+    };
+    return {
+      ...state,
+      index,
+      name,
+      mac: '0e:00:00:00:00:01',
+      up: true,
+      carrier: true,
+      addresses: [],
+      addresses6: [],
+    };
   };
   const links = [link(31, 'weft-vxlan'), link(32, 'weft0')];
   const here = {

@@ -11,7 +11,6 @@ import assert from 'node:assert/strict';
 import { closeSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { createMap, loadProgram, setEntry, testRun } from '../../src/host/bpf.ts';
-import type { LinkState } from '../../src/host/iproute.ts';
 import { readAddress } from '../../src/host/ipv4.ts';
 import {
   type Entry,
@@ -22,6 +21,7 @@ import {
 } from '../../src/host/shortcut-places.ts';
 import { containerProgram, vxlanProgram } from '../../src/host/shortcut-programs.ts';
 import { CONTEXT, OWNER, PLACE, VERDICT } from '../../src/host/shortcut-steps.ts';
+import type { LinkState } from '../../src/host/tables.ts';
 import type { FastPathPlan } from '../../src/ports/host.ts';
 import { needsRoot } from '../hosts/namespaces.ts';
 
@@ -36,8 +36,16 @@ const HOST_MAC = '0e:57:00:00:00:01';
 const macOf = (last: number) => `0a:57:00:00:00:${last.toString(16).padStart(2, '0')}`;
 
 function link(index: number, name: string): LinkState {
-  const state = { kind: 'veth', peer: 2, group: '173', alias: undefined, mac: HOST_MAC, queue: 0 };
-  return { ...state, index, name, mtu: 1400, up: true, carrier: true, addresses: [] };
+  const state = {
+    kind: 'veth',
+    peer: 2,
+    group: 173,
+    alias: undefined,
+    mac: HOST_MAC,
+    queue: 0,
+    vxlan: undefined,
+  };
+  return { ...state, index, name, mtu: 1400, up: true, carrier: true, addresses: [], addresses6: [] };
 }
 
 const FAST: FastPathPlan = {

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatIpv4 } from '../../src/core/address.ts';
-import type { LinkState } from '../../src/host/iproute.ts';
 import { readAddress } from '../../src/host/ipv4.ts';
 import {
   ownersOf,
@@ -10,11 +9,20 @@ import {
   type ShortcutView,
 } from '../../src/host/shortcut-places.ts';
 import { OWNER, PLACE } from '../../src/host/shortcut-steps.ts';
+import type { LinkState } from '../../src/host/tables.ts';
 import type { FastPathPeer } from '../../src/ports/host.ts';
 
 function link(index: number, name: string, mtu: number): LinkState {
-  const state = { kind: 'veth', peer: 2, group: '173', alias: undefined, queue: 0, mac: '0e:57:0a:20:00:05' };
-  return { ...state, index, name, mtu, up: true, carrier: true, addresses: [] };
+  const state = {
+    kind: 'veth',
+    peer: 2,
+    group: 173,
+    alias: undefined,
+    queue: 0,
+    vxlan: undefined,
+    mac: '0e:57:0a:20:00:05',
+  };
+  return { ...state, index, name, mtu, up: true, carrier: true, addresses: [], addresses6: [] };
 }
 
 const peer = (last: number, mtu: number | null, ...ranges: string[]): FastPathPeer => ({

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "tun_queue.h"
+
+namespace tuntap {
+
+struct NetlinkExchange {
+  /// Open descriptor of the network namespace that is asked; below 0: that of this process.
+  int network = -1;
+  /// Whole messages (struct nlmsghdr), one after the other, each with a number of its own and NLM_F_ACK or NLM_F_DUMP.
+  std::vector<uint8_t> requests;
+  /// All that the kernel answered, in the order of the requests; it ends with the first refusal, after which nothing more is asked.
+  std::vector<uint8_t> answers;
+};
+
+/// Asks the kernel on a NETLINK_ROUTE socket (netlink(7), rtnetlink(7)) that is opened for it, so that no answer of an earlier exchange can be
+/// taken for one of this. Waits where the kernel does, as for a link that another program is changing. In another namespace the socket is
+/// opened by a thread of its own, which goes there and ends (namespace_socket.h). A request that the kernel refuses is no error here.
+OpenError exchangeNetlink(NetlinkExchange& exchange);
+
+}  // namespace tuntap

@@ -1,0 +1,182 @@
+/*
+ * What src/host/ reads from the kernel and changes in it by netlink, next to what iproute2 makes and says, in two namespaces:
+ *
+ *   host ── weft-a ═══ eth0 ── inside
+ */
+import assert from 'node:assert/strict';
+import { open } from 'node:fs/promises';
+import { after, before, describe, test } from 'node:test';
+import { hostNamespace, openedNamespace } from '../../src/host/namespace.ts';
+import { change } from '../../src/host/netlink.ts';
+import {
+  readEntries,
+  readLinks,
+  readLinksAndNeighbours,
+  readLinksAndRoutes,
+  readRules,
+} from '../../src/host/tables.ts';
+import { createNamespaces, type Namespaces, needsRoot } from '../hosts/namespaces.ts';
+
+describe('netlink', { skip: needsRoot }, () => {
+  let net: Namespaces;
+  let sandbox: string;
+  before(async () => {
+    net = await createNamespaces();
+    sandbox = await net.add('inside');
+  });
+  after(() => net.close());
+  const ip = (...words: string[]) => net.run('host', 'ip', ...words);
+  const host = () => hostNamespace(net.hostPath);
+
+  test('links are read as ip made them, from both ends', async () => {
+    const outer = [
+      'weft-a',
+      'group',
+      '173',
+      'mtu',
+      '1400',
+      'txqueuelen',
+      '500',
+      'address',
+      '0e:57:0a:20:00:05',
+    ];
+    const inner = ['name', 'eth0', 'address', '0a:57:0a:20:00:05', 'netns', sandbox];
+    await ip('link', 'add', ...outer, 'type', 'veth', 'peer', ...inner);
+    await ip('link', 'set', 'weft-a', 'alias', 'weft:endpoint:a', 'up');
+    await ip('address', 'add', '10.32.0.9/12', 'dev', 'weft-a');
+    await ip('address', 'add', '10.33.0.1', 'peer', '10.33.0.2', 'dev', 'weft-a');
+    await ip('address', 'add', 'fd00::9/64', 'dev', 'weft-a');
+    const inside = await open(`/run/netns/${sandbox}`);
+    try {
+      const [links, there] = await Promise.all([readLinks(host()), readLinks(openedNamespace(inside.fd))]);
+      const [link, other] = [
+        links.find(({ name }) => name === 'weft-a'),
+        there.find(({ name }) => name === 'eth0'),
+      ];
+      assert.ok(link !== undefined && other !== undefined);
+      const { index, peer, addresses6, ...rest } = link;
+      assert.deepEqual([peer, other.peer], [other.index, index]);
+      assert.ok(addresses6.includes('fd00::9'), `${addresses6}`);
+      assert.deepEqual(rest, {
+        name: 'weft-a',
+        kind: 'veth',
+        group: 173,
+        alias: 'weft:endpoint:a',
+        mac: '0e:57:0a:20:00:05',
+        mtu: 1400,
+        queue: 500,
+        up: true,
+        carrier: false,
+        vxlan: undefined,
+        addresses: [
+          { local: '10.32.0.9', prefix: 12 },
+          { local: '10.33.0.1', prefix: 32 },
+        ],
+      });
+      assert.deepEqual([other.up, other.mac, other.kind], [false, '0a:57:0a:20:00:05', 'veth']);
+      await net.run(sandbox, 'ip', 'link', 'set', 'eth0', 'up');
+      assert.equal((await readLinks(host())).find(({ name }) => name === 'weft-a')?.carrier, true);
+      assert.equal(links.find(({ name }) => name === 'lo')?.kind, undefined);
+    } finally {
+      await inside.close();
+    }
+  });
+
+  test('routes, rules, neighbours and forwarding entries are read as ip made them', async () => {
+    const ours = ['proto', '173', 'table', '173'];
+    await ip('route', 'add', '10.32.0.0/12', 'dev', 'weft-a', ...ours, 'scope', 'link', 'src', '10.32.0.9');
+    await ip('route', 'add', 'unreachable', '10.32.0.0/12', ...ours, 'metric', '4294967294');
+    await ip(
+      'route',
+      'add',
+      '10.34.0.5',
+      'via',
+      '10.32.0.7',
+      'dev',
+      'weft-a',
+      'onlink',
+      ...ours,
+      'mtu',
+      '1300',
+    );
+    await ip(
+      'route',
+      'add',
+      '10.35.0.0/16',
+      'via',
+      'inet6',
+      'fe80::7',
+      'dev',
+      'weft-a',
+      'onlink',
+      'table',
+      '100000',
+    );
+    await ip('route', 'add', 'default', 'via', '10.32.0.1');
+    await ip('rule', 'add', 'priority', '17300', 'to', '10.32.0.0/12', 'lookup', '173', 'protocol', '173');
+    await ip('neigh', 'add', '10.32.0.7', 'lladdr', '0a:57:0a:20:00:07', 'dev', 'weft-a', 'nud', 'permanent');
+    await ip('neigh', 'add', '10.32.0.8', 'lladdr', '0a:57:0a:20:00:08', 'dev', 'weft-a', 'nud', 'stale');
+    const [, routes] = await readLinksAndRoutes(host());
+    const way = { type: 'unicast', device: 'weft-a', protocol: 173, table: 173 };
+    const plain = { source: undefined, gateway: undefined, mtu: undefined };
+    for (const wanted of [
+      { ...way, ...plain, destination: '10.32.0.0/12', source: '10.32.0.9' },
+      { ...way, ...plain, destination: '10.32.0.0/12', type: 'unreachable', device: undefined },
+      { ...way, ...plain, destination: '10.34.0.5', gateway: '10.32.0.7', mtu: 1300 },
+      { ...way, ...plain, destination: '10.35.0.0/16', gateway: 'fe80::7', protocol: 3, table: 100_000 },
+      { ...way, ...plain, destination: 'default', gateway: '10.32.0.1', protocol: 3, table: 254 },
+    ]) {
+      const alike = routes.filter(({ destination, table }) => {
+        return destination === wanted.destination && table === wanted.table;
+      });
+      // The kernel may stand for a way out that nobody can take by the loopback.
+      const found = alike.map((route) =>
+        route.type === 'unreachable' ? { ...route, device: undefined } : route,
+      );
+      assert.ok(
+        found.some((route) => JSON.stringify(sorted(route)) === JSON.stringify(sorted(wanted))),
+        JSON.stringify({ wanted, alike }),
+      );
+    }
+    assert.deepEqual(await readRules(host()), [{ destination: '10.32.0.0/12', table: 173, protocol: 173 }]);
+    const [links, neighbours] = await readLinksAndNeighbours(host());
+    const link = links.find(({ name }) => name === 'weft-a')?.index ?? 0;
+    assert.deepEqual(neighbours, [{ link, address: '10.32.0.7', mac: '0a:57:0a:20:00:07' }]);
+  });
+
+  test('a VXLAN device is read with its entries', async () => {
+    await ip('link', 'add', 'weft-v', 'type', 'vxlan', 'id', '77', 'dstport', '4790', 'nolearning');
+    await ip('neigh', 'add', 'fe80::7', 'lladdr', '06:00:00:00:00:07', 'dev', 'weft-v', 'nud', 'permanent');
+    const entry = ['06:00:00:00:00:07', 'dev', 'weft-v', 'dst', '192.0.2.7', 'self', 'permanent'];
+    await net.run('host', 'bridge', 'fdb', 'add', ...entry);
+    const device = (await readLinks(host())).find(({ name }) => name === 'weft-v');
+    assert.deepEqual(device?.vxlan, { vni: 77, port: 4790 });
+    const [neighbours, forwarding] = await readEntries(host(), device?.index ?? 0);
+    assert.deepEqual(neighbours, [{ link: device?.index, address: 'fe80::7', mac: '06:00:00:00:00:07' }]);
+    assert.deepEqual(forwarding, [{ mac: '06:00:00:00:00:07', underlay: '192.0.2.7' }]);
+  });
+
+  test('a list that does not fit into one datagram comes whole', async () => {
+    const script =
+      'for i in $(seq 2000); do echo "address add 10.9$((i / 250)).0.$((i % 250)) dev lo"; done | ip -batch -';
+    await net.run('host', 'sh', '-c', script);
+    const addresses = (await readLinks(host())).find(({ name }) => name === 'lo')?.addresses ?? [];
+    assert.equal(new Set(addresses.map(({ local }) => local)).size, 2_000);
+  });
+
+  test('what the kernel refuses is told with its reason, and nothing after it is done', async () => {
+    const bad = { type: 16, body: new Uint8Array(16), what: 'make a link' };
+    const refused = {
+      name: 'NetlinkError',
+      code: 'command-failed',
+      message: /does not make a link: E[A-Z]+/,
+    };
+    await assert.rejects(change(host(), [bad]), refused);
+    await assert.rejects(change(hostNamespace('/proc/self/ns/mnt'), [bad]), { errno: 'EINVAL' });
+    await assert.rejects(change(hostNamespace('/nowhere'), [bad]), { code: 'ENOENT' });
+  });
+});
+
+function sorted(value: object): object {
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
+}
