@@ -29,87 +29,102 @@ export interface EndOptions {
   readonly alive: () => boolean;
 }
 
-export function createEnd(options: EndOptions): End {
-  const { wires, clock, lane, other, onEnd, alive, remote, remoteAddress, door, direction } = options;
-  let state: 'open' | 'closing' | 'ended' = 'open';
-  let handlers: LinkHandlers | undefined;
+/** A class, because simulations have ten thousands of them: what they do is there once, and each has only what it is. */
+class MemoryEnd implements End {
+  readonly remote: PeerId;
+  readonly remoteAddress: string;
+  readonly door: string;
+  readonly direction: 'dialled' | 'accepted';
+  readonly #options: EndOptions;
+  #state: 'open' | 'closing' | 'ended' = 'open';
+  #handlers: LinkHandlers | undefined;
   /** What has arrived before `receive` was called; undefined once delivery is direct. */
-  let inbox: Uint8Array[] | undefined = [];
-  let ended: string | undefined;
-  let outstanding = 0;
-  let closing: Timer | undefined;
+  #inbox: Uint8Array[] | undefined = [];
+  #ended: string | undefined;
+  #outstanding = 0;
+  #closing: Timer | undefined;
 
-  function tellClosed(): void {
-    if (handlers === undefined || inbox !== undefined || ended === undefined || !alive()) return;
-    handlers.closed(ended);
+  constructor(options: EndOptions) {
+    this.remote = options.remote;
+    this.remoteAddress = options.remoteAddress;
+    this.door = options.door;
+    this.direction = options.direction;
+    this.#options = options;
   }
 
-  const end: End = {
-    remote,
-    remoteAddress,
-    door,
-    direction,
-    get other() {
-      return other();
-    },
+  get other(): End {
+    return this.#options.other();
+  }
 
-    send(message) {
-      if (message.length > MAX_MESSAGE) {
-        throw new RangeError(`message of ${message.length} bytes, limit ${MAX_MESSAGE}`);
-      }
-      if (state !== 'open') return false;
-      if (outstanding + message.length > MAX_QUEUED_BYTES) {
-        end.reset('the other side reads too slowly');
-        return false;
-      }
-      outstanding += message.length;
-      wires.carry(lane, () => {
-        outstanding -= message.length;
-        end.other.arrive(message);
-      });
-      return true;
-    },
+  send(message: Uint8Array): boolean {
+    if (message.length > MAX_MESSAGE) {
+      throw new RangeError(`message of ${message.length} bytes, limit ${MAX_MESSAGE}`);
+    }
+    if (this.#state !== 'open') return false;
+    if (this.#outstanding + message.length > MAX_QUEUED_BYTES) {
+      this.reset('the other side reads too slowly');
+      return false;
+    }
+    this.#outstanding += message.length;
+    this.#carry(() => {
+      this.#outstanding -= message.length;
+      this.other.arrive(message);
+    });
+    return true;
+  }
 
-    receive(given) {
-      if (handlers !== undefined) throw new Error('receive was called twice on one link');
-      handlers = given;
-      queueMicrotask(() => {
-        for (const message of inbox ?? []) if (alive()) given.message(message);
-        inbox = undefined;
-        tellClosed();
-      });
-    },
+  receive(given: LinkHandlers): void {
+    if (this.#handlers !== undefined) throw new Error('receive was called twice on one link');
+    this.#handlers = given;
+    queueMicrotask(() => {
+      for (const message of this.#inbox ?? []) if (this.#options.alive()) given.message(message);
+      this.#inbox = undefined;
+      this.#tellClosed();
+    });
+  }
 
-    close() {
-      if (state !== 'open') return;
-      state = 'closing';
-      closing = clock.setTimer(CLOSE_TIMEOUT, () => end.end('closed on this side'));
-      wires.carry(lane, () => {
-        end.end('closed on this side');
-        end.other.end('closed by the other side');
-      });
-    },
+  close(): void {
+    if (this.#state !== 'open') return;
+    this.#state = 'closing';
+    this.#closing = this.#options.clock.setTimer(CLOSE_TIMEOUT, () => this.end('closed on this side'));
+    this.#carry(() => {
+      this.end('closed on this side');
+      this.other.end('closed by the other side');
+    });
+  }
 
-    arrive(message) {
-      if (state !== 'open' || !alive()) return;
-      if (inbox === undefined) handlers?.message(message);
-      else inbox.push(message);
-    },
+  arrive(message: Uint8Array): void {
+    if (this.#state !== 'open' || !this.#options.alive()) return;
+    if (this.#inbox === undefined) this.#handlers?.message(message);
+    else this.#inbox.push(message);
+  }
 
-    end(reason) {
-      if (state === 'ended') return;
-      state = 'ended';
-      ended = reason;
-      closing?.cancel();
-      onEnd(end);
-      if (inbox === undefined) queueMicrotask(tellClosed);
-    },
+  end(reason: string): void {
+    if (this.#state === 'ended') return;
+    this.#state = 'ended';
+    this.#ended = reason;
+    this.#closing?.cancel();
+    this.#options.onEnd(this);
+    if (this.#inbox === undefined) queueMicrotask(() => this.#tellClosed());
+  }
 
-    reset(reason) {
-      if (state === 'ended') return;
-      end.end(reason);
-      wires.carry(lane, () => end.other.end('reset by the other side'));
-    },
-  };
-  return end;
+  reset(reason: string): void {
+    if (this.#state === 'ended') return;
+    this.end(reason);
+    this.#carry(() => this.other.end('reset by the other side'));
+  }
+
+  #carry(arrive: () => void): void {
+    this.#options.wires.carry(this.#options.lane, arrive);
+  }
+
+  #tellClosed(): void {
+    const closed = this.#ended;
+    if (this.#handlers === undefined || this.#inbox !== undefined || closed === undefined) return;
+    if (this.#options.alive()) this.#handlers.closed(closed);
+  }
+}
+
+export function createEnd(options: EndOptions): End {
+  return new MemoryEnd(options);
 }

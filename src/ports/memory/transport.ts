@@ -13,7 +13,7 @@ import {
   type Transport,
 } from '../transport.ts';
 import { createEnd, type End } from './link.ts';
-import { createWires } from './wires.ts';
+import { createWires, type Lane, type Wires } from './wires.ts';
 
 /** A network of simulated hosts: one peer a host, addresses `10.0.0.1:6783` and up in the order of creation. */
 export interface MemoryNetwork {
@@ -72,6 +72,47 @@ interface Dial {
   fail(reason: DialFailure, message: string): void;
 }
 
+interface Wire {
+  readonly wires: Wires;
+  readonly out: Lane;
+  readonly back: Lane;
+  readonly door: string;
+  /** Of the other side, as each side sees it. */
+  readonly address: string;
+  readonly source: string;
+}
+
+/** Both sides of a link. They know nothing of the dial, which would live as long as they do, in thousands of copies. */
+function createEnds(from: Host, to: Host, { wires, out, back, door, address, source }: Wire) {
+  const common = { wires, door };
+  const dialled: End = createEnd({
+    ...common,
+    ...sideOf(from, () => accepted),
+    lane: out,
+    remote: to.peer,
+    remoteAddress: address,
+    direction: 'dialled',
+  });
+  const accepted: End = createEnd({
+    ...common,
+    ...sideOf(to, () => dialled),
+    lane: back,
+    remote: from.peer,
+    remoteAddress: source,
+    direction: 'accepted',
+  });
+  return { dialled, accepted };
+}
+
+function sideOf(host: Host, other: () => End) {
+  return {
+    clock: host.clock,
+    other,
+    onEnd: (end: End) => void host.ends.delete(end),
+    alive: () => host.state !== 'dead',
+  };
+}
+
 export function createMemoryNetwork(options: MemoryNetworkOptions): MemoryNetwork {
   const { clock, random, latency = 1, loss = 0 } = options;
   const delay = typeof latency === 'number' ? () => latency : latency;
@@ -92,31 +133,8 @@ export function createMemoryNetwork(options: MemoryNetworkOptions): MemoryNetwor
 
     const link = () => {
       if (dial.settled()) return;
-      const ends: End[] = [];
-      const common = { wires, door: dial.door.name };
-      const side = (host: Host, place: number) => ({
-        clock: host.clock,
-        other: () => ends[1 - place] as End,
-        onEnd: (end: End) => void host.ends.delete(end),
-        alive: () => host.state !== 'dead',
-      });
-      const dialled = createEnd({
-        ...common,
-        ...side(from, 0),
-        lane: out,
-        remote: to.peer,
-        remoteAddress: dial.remoteAddress,
-        direction: 'dialled',
-      });
-      const accepted = createEnd({
-        ...common,
-        ...side(to, 1),
-        lane: back,
-        remote: from.peer,
-        remoteAddress: source,
-        direction: 'accepted',
-      });
-      ends.push(dialled, accepted);
+      const wire = { wires, out, back, door: dial.door.name, address: dial.remoteAddress, source };
+      const { dialled, accepted } = createEnds(from, to, wire);
       from.ends.add(dialled);
       dial.resolve(dialled);
       wires.carry(out, () => {
