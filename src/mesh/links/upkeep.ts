@@ -53,8 +53,11 @@ const SURPLUS_EVERY = 2;
 /** How much longer the larger id waits with its first try, so that two peers rarely dial each other at once. */
 const LARGER_WAITS = 500;
 const FIRST_SPREAD = 50;
-/** Tries to reach lost members that begin in a second on all peers together; each lasts seconds where nobody answers. */
-const SEARCHES = 64;
+/**
+ * Tries to reach lost members that begin in a second on all peers together. Each lasts seconds where nobody answers, so ten times as many
+ * links come at once when somebody does; each of those is a record of two peers that everybody has to learn.
+ */
+const SEARCHES = 16;
 const NONE: ReadonlyMap<string, number> = new Map();
 /** A tick that is late by more says that this process could not run, or slept. */
 const LAG = 500;
