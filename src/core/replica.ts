@@ -11,6 +11,7 @@ import {
   type Lacking,
   lackingOf,
   missingAfter,
+  type Offered,
   type Summary,
   type VectorPart,
   wantedFrom,
@@ -59,8 +60,8 @@ export interface Replica {
   offer(deltas: Iterable<VerifiedDelta>): Uint8Array;
   /** What the sender of an offer has that is lacking here. */
   lacking(offer: Uint8Array): readonly Lacking[];
-  /** The same as things stand now; undefined when it is not lacking any more. */
-  stillLacking(lacking: Lacking): Lacking | undefined;
+  /** As things stand now; undefined when it is not lacking any more. */
+  stillLacking(offered: Offered): Lacking | undefined;
   /** What a neighbour asked for with the `want` made of what it lacks. */
   wanted(want: Uint8Array): readonly VerifiedDelta[];
 }
@@ -228,9 +229,9 @@ export function createReplica(parts: ReplicaParts = {}): Replica {
       return createOffer(Array.from(authors, summaryOf));
     },
     lacking: (offer) => lackingOf(offer, tagged),
-    stillLacking(lacking) {
-      const after = missingAfter(lacking, tagged(lacking.tag));
-      return after === undefined ? undefined : { ...lacking, after };
+    stillLacking(offered) {
+      const after = missingAfter(offered, tagged(offered.tag));
+      return after === undefined ? undefined : { ...offered, after };
     },
     wanted: (want) => wantedFrom(want, tagged, deltas),
   };

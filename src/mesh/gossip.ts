@@ -94,13 +94,15 @@ export function createGossip(parts: GossipParts): Gossip {
     onFailure: () => comparisons.begin(anyNeighbour()),
   });
   const comparisons = createComparisons({ clock, digest: replica.digest, vector: replica.vector });
+  /** For the next batch, once for all neighbours: thousands come at once. With those that have it, or are about to. */
+  const news = new Map<VerifiedDelta, Neighbour[]>();
   let batch: Timer | undefined;
   let lastBatch = -BATCH;
   let batchesInARow = 0;
   let reconsidering: Timer | undefined;
 
-  function push(delta: VerifiedDelta, except?: Neighbour): void {
-    for (const [neighbour, outbox] of outboxes) if (neighbour !== except) outbox.add(delta);
+  function push(delta: VerifiedDelta, from?: Neighbour): void {
+    news.set(delta, from === undefined ? [] : [from]);
     const pace = batchesInARow < BUSY_AFTER ? BATCH : BUSY_BATCH;
     const wait = Math.max(FIRST_BATCH, lastBatch + pace - clock.now());
     batch ??= clock.setTimer(wait, flush);
@@ -111,7 +113,11 @@ export function createGossip(parts: GossipParts): Gossip {
     batch = undefined;
     batchesInARow = clock.now() - lastBatch <= 2 * BUSY_BATCH ? batchesInARow + 1 : 0;
     lastBatch = clock.now();
-    for (const outbox of outboxes.values()) outbox.flush();
+    for (const [neighbour, outbox] of outboxes) {
+      for (const [delta, holders] of news) if (!holders.includes(neighbour)) outbox.add(delta);
+      outbox.flush();
+    }
+    news.clear();
   }
 
   // --- what arrives
@@ -121,6 +127,7 @@ export function createGossip(parts: GossipParts): Gossip {
     if (held !== undefined) {
       counters.duplicates++;
       requests.arrived(from, held);
+      news.get(held)?.push(from);
       outboxes.get(from)?.remove(held);
       return;
     }
@@ -171,14 +178,20 @@ export function createGossip(parts: GossipParts): Gossip {
   function compare(from: Neighbour, part: VectorPart): void {
     const { send, lacking } = replica.compare(part);
     const outbox = outboxes.get(from);
-    for (const delta of send) outbox?.add(delta);
+    for (const delta of send) {
+      news.get(delta)?.push(from);
+      outbox?.add(delta);
+    }
     outbox?.flush();
     requests.offered(from, lacking);
   }
 
   function give(to: Neighbour, want: Uint8Array): void {
     const outbox = outboxes.get(to);
-    for (const delta of replica.wanted(want)) outbox?.give(delta);
+    for (const delta of replica.wanted(want)) {
+      news.get(delta)?.push(to);
+      outbox?.give(delta);
+    }
     outbox?.flush();
   }
 

@@ -30,7 +30,7 @@ export interface OutboxParts {
 const CHUNK = 64 << 10;
 const MAX_CHUNK = 1_024;
 /** Bytes of news that are sent without asking. An offer takes a tenth of what it offers, and a way there and back. */
-export const MOST_UNASKED = 16 << 10;
+export const MOST_UNASKED = 4 << 10;
 
 export function createOutbox({ neighbour, isLive, offer, onSent }: OutboxParts): Outbox {
   const news = new Set<VerifiedDelta>();

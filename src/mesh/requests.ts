@@ -1,5 +1,12 @@
 import { readU48, type VerifiedDelta } from '../core/wire/delta.ts';
-import { createWant, type Lacking } from '../core/wire/vector.ts';
+import {
+  createOffer,
+  createWant,
+  type Lacking,
+  type Offered,
+  offeredIn,
+  readOffered,
+} from '../core/wire/vector.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Neighbour } from './links.ts';
 
@@ -22,7 +29,7 @@ export interface Requests {
 export interface RequestsParts {
   readonly clock: Clock;
   /** As things stand now; undefined when it is here meanwhile. */
-  readonly stillLacking: (lacking: Lacking) => Lacking | undefined;
+  readonly stillLacking: (offered: Offered) => Lacking | undefined;
   /** What was asked for or offered will not come from where it was: time to compare with somebody else. */
   readonly onFailure: () => void;
 }
@@ -37,8 +44,7 @@ export const PATIENCE = 6_000;
 const DISTRUST = 30_000;
 
 interface Source {
-  /** By tag; asked for from the front. */
-  readonly offers: Map<number, Lacking>;
+  readonly offers: Offers;
   /** Tags that it was asked for. */
   asked: number;
   /** When it was asked or answered last. */
@@ -54,14 +60,14 @@ export function createRequests({ clock, stillLacking, onFailure }: RequestsParts
   function sourceOf(neighbour: Neighbour): Source {
     let source = sources.get(neighbour);
     if (source === undefined) {
-      source = { offers: new Map(), asked: 0, heard: clock.now() };
+      source = { offers: createOffers(), asked: 0, heard: clock.now() };
       sources.set(neighbour, source);
     }
     return source;
   }
 
   /** What somebody else was asked for is taken for certain; should it fail, a comparison brings it up again. */
-  function isOnItsWay({ tag, seq }: Lacking): boolean {
+  function isOnItsWay({ tag, seq }: Offered): boolean {
     const other = asked.get(tag);
     return other !== undefined && other.seq >= seq;
   }
@@ -69,13 +75,13 @@ export function createRequests({ clock, stillLacking, onFailure }: RequestsParts
   function proceed(): void {
     for (const [neighbour, source] of sources) {
       const wanted: Lacking[] = [];
-      for (const [tag, offer] of source.offers) {
-        if (asked.size >= MOST_ASKED || source.asked >= MOST_OF_ONE) break;
-        source.offers.delete(tag);
+      while (asked.size < MOST_ASKED && source.asked < MOST_OF_ONE) {
+        const offer = source.offers.next();
+        if (offer === undefined) break;
         const lacking = isOnItsWay(offer) ? undefined : stillLacking(offer);
         if (lacking === undefined) continue;
-        forget(tag);
-        asked.set(tag, { from: neighbour, seq: lacking.seq });
+        forget(lacking.tag);
+        asked.set(lacking.tag, { from: neighbour, seq: lacking.seq });
         source.asked++;
         wanted.push(lacking);
       }
@@ -83,7 +89,7 @@ export function createRequests({ clock, stillLacking, onFailure }: RequestsParts
         source.heard = clock.now();
         neighbour.send({ type: 'want', want: createWant(wanted) });
       }
-      if (source.asked === 0 && source.offers.size === 0) sources.delete(neighbour);
+      if (source.asked === 0 && source.offers.size() === 0) sources.delete(neighbour);
     }
     if (asked.size > 0) timer ??= clock.setTimer(PATIENCE, look);
   }
@@ -119,8 +125,7 @@ export function createRequests({ clock, stillLacking, onFailure }: RequestsParts
   return {
     offered(from, lacking) {
       if (lacking.length === 0 || clock.now() < (distrusted.get(from) ?? 0)) return;
-      const { offers } = sourceOf(from);
-      for (const one of lacking) if (offers.size < MOST_OFFERED) offers.set(one.tag, one);
+      sourceOf(from).offers.add(lacking);
       proceed();
     },
     arrived(from, { key, seq }) {
@@ -140,6 +145,39 @@ export function createRequests({ clock, stillLacking, onFailure }: RequestsParts
     },
     close() {
       timer?.cancel();
+    },
+  };
+}
+
+/** Authors that one neighbour has offered, first come first asked for. As bytes: of each neighbour there may be thousands. */
+interface Offers {
+  size(): number;
+  add(offered: readonly Offered[]): void;
+  next(): Offered | undefined;
+}
+
+function createOffers(): Offers {
+  const pages: Uint8Array[] = [];
+  /** In the first page. */
+  let at = 0;
+  let size = 0;
+  return {
+    size: () => size,
+    add(offered) {
+      const page = createOffer(offered.slice(0, MOST_OFFERED - size));
+      if (page.length > 0) pages.push(page);
+      size += offeredIn(page);
+    },
+    next() {
+      const [page] = pages;
+      if (page === undefined) return undefined;
+      const offered = readOffered(page, at++);
+      size--;
+      if (at === offeredIn(page)) {
+        pages.shift();
+        at = 0;
+      }
+      return offered;
     },
   };
 }

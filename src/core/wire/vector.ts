@@ -25,6 +25,9 @@ export interface Summary {
   readonly sum: number;
 }
 
+/** What somebody holds of one author. */
+export type Offered = Pick<Summary, 'tag' | 'seq' | 'sum'>;
+
 export interface Comparison<Delta> {
   /** Held here and not there. */
   readonly send: readonly Delta[];
@@ -32,12 +35,8 @@ export interface Comparison<Delta> {
 }
 
 /** Held there and not here: everything of an author after a seq. */
-export interface Lacking {
-  readonly tag: number;
+export interface Lacking extends Offered {
   readonly after: number;
-  /** What the other side holds of the author. */
-  readonly seq: number;
-  readonly sum: number;
 }
 
 const ENTRY = 18;
@@ -60,7 +59,7 @@ export function createVector(summaries: readonly Summary[], size: number): reado
   return parts;
 }
 
-function pack(summaries: readonly Summary[]): Uint8Array {
+function pack(summaries: readonly Offered[]): Uint8Array {
   const bytes = new Uint8Array(summaries.length * ENTRY);
   summaries.forEach(({ tag, seq, sum }, index) => {
     writeU48(bytes, index * ENTRY, tag);
@@ -77,8 +76,18 @@ export function isVectorPart(from: unknown, to: unknown, entries: unknown): bool
   );
 }
 
-export function createOffer(summaries: readonly Summary[]): Uint8Array {
-  return pack(summaries);
+export function createOffer(offered: readonly Offered[]): Uint8Array {
+  return pack(offered);
+}
+
+export function offeredIn(offer: Uint8Array): number {
+  return Math.floor(offer.length / ENTRY);
+}
+
+/** The `index`-th of `offeredIn(offer)`. */
+export function readOffered(offer: Uint8Array, index: number): Offered {
+  const at = index * ENTRY;
+  return { tag: readU48(offer, at), seq: readU48(offer, at + 6), sum: readU48(offer, at + 12) };
 }
 
 export function isOffer(entries: unknown): entries is Uint8Array {
