@@ -119,7 +119,7 @@ export function report(figures: SimFigures): string {
     'Simulated in virtual time: the daemon’s records, links, gossip and liveness; 0.5 ms one way inside each of four sites, 10–80 ms between',
     'them. Healing counts from the first link across until all hold what both halves wrote, one record a peer. Memory: heap and buffers in use',
     'after a collection, of the whole process; the most while the partition heals, messages on their way included. Certificates, addresses and',
-    'keys are not part of it: `npm run sim -- --help`. Real daemons: [daemons.md](daemons.md).',
+    'keys are not part of it: `npm run sim -- --help`. Real daemons: `npm run bench -- daemons`.',
     '',
     '![Times and memory](sim.svg)',
     '',
@@ -173,7 +173,7 @@ export function plot({ date, change, heal }: SimFigures): string {
   const goals = [...GOALS].filter(([peers]) => change.some((one) => one.peers === peers));
   return plotLines('A mesh of thousands', `${date} UTC, simulated in virtual time`, [
     {
-      title: 'Seconds until 99 % see a change, and until a partition is healed',
+      title: 'Seconds until 99 % see it, and until healed',
       x: 'peers',
       logarithmic: true,
       lines: [
