@@ -1,6 +1,7 @@
 import { DEFAULT_NETWORK, type PeerId } from './ids.ts';
 import type { Segment } from './ring.ts';
 import { isTakeover, type RingChange, type RingEntry } from './ring-entry.ts';
+import { BY_NAME, BY_ROOT } from './succession.ts';
 
 /**
  * How the addresses of a removed peer x pass on, so that no two admitted peers ever use one address:
@@ -8,8 +9,10 @@ import { isTakeover, type RingChange, type RingEntry } from './ring-entry.ts';
  *   1. x's successor (core/succession.ts) writes the tombstone to disk: from then on it witnesses nothing for x. This is the fence.
  *   2. The heir itself (depth 1) has witnessed every donation of x, so it knows all of them: it takes what is left, at once.
  *   3. Anybody further down the line (depth 2 and more, the root key's adopter) knows less: donations may be on their way that only
- *      the lost heir had witnessed. It waits until every admitted peer has promised: no entry of x but those that it lists will ever
- *      count here (`Promised`). What all of them list together is what stands (`Closing`); the rest is void everywhere, and taken.
+ *      the lost heir had witnessed. It waits until every admitted peer has promised to it: of the entries of x only those that it lists,
+ *      and takeovers from here on down the line, will ever count here (`Promised`). What all of them list together is what stands
+ *      (`Closing`); the rest is void everywhere, and taken.
+ *   4. Is that one removed as well, then who comes after it collects anew: peers may rely by now on what it had taken and given away.
  *
  * A takeover is an entry of version 0 in a later epoch: one epoch later for each step of the line, so that each epoch has one writer.
  */
@@ -20,8 +23,10 @@ export interface Closing {
   readonly standing: ReadonlySet<string>;
 }
 
-/** The promise of one admitted peer. */
+/** The promise of one admitted peer, to one successor; the latest (`isLater`) counts. */
 export interface Promised {
+  /** Of the successor. */
+  readonly depth: number;
   /** Tags of the entries with donor x that it knew when it promised; it takes no others. */
   readonly known: ReadonlySet<string>;
   /** Tags of the peers that it has let in: they have to promise too. */
@@ -30,6 +35,13 @@ export interface Promised {
 
 /** At this depth a taker needs the promises of all. */
 export const NEEDS_PROMISES = 2;
+
+/** Whether the successor at depth `a` acts after the one at `b`: of one line the deeper, and whom the root key names after all others. */
+export function isLater(a: number, b: number): boolean {
+  return rootSteps(a) === rootSteps(b) ? a > b : rootSteps(a) > rootSteps(b);
+}
+
+const rootSteps = (depth: number) => Math.floor((depth % BY_NAME) / BY_ROOT);
 
 /** The changes by which `self` takes what `depthFor` says it may. Each is written once: afterwards the segments are its own. */
 export function planTakeovers(
@@ -77,30 +89,38 @@ export function stands(
   own: Promised | undefined,
   depth: number | undefined,
 ): boolean {
-  if (closing !== undefined) {
-    return closing.standing.has(tag) || (isTakeover(entry) && (depth ?? 0) >= closing.depth);
-  }
-  return own === undefined || own.known.has(tag);
+  const isClosed = closing !== undefined && (own === undefined || !isLater(own.depth, closing.depth));
+  const word = isClosed
+    ? { depth: closing.depth, tags: closing.standing }
+    : own && { depth: own.depth, tags: own.known };
+  if (word === undefined || word.tags.has(tag)) return true;
+  return isTakeover(entry) && depth !== undefined && !isLater(word.depth, depth);
 }
 
-/** What a taker still waits for: peers that have not promised, and entries or members that it has not heard of. */
+/** What a taker still waits for: peers that have not promised to it, and entries, members or removals that it has not heard of. */
 export interface Collect {
   readonly missing: readonly PeerId[];
   readonly unheard: number;
 }
 
-/** `seen`: tags of all entries of x that this peer has heard of; `peers`: tags of all peers that were ever members, as known here. */
+/**
+ * `depth`: of the taker; `seen`: tags of all entries of x that this peer has heard of; `peers`: tags of all peers that were ever members,
+ * as known here.
+ */
 export function collect(parts: {
+  readonly depth: number;
   readonly admitted: readonly PeerId[];
   readonly promises: ReadonlyMap<PeerId, Promised>;
   readonly seen: ReadonlySet<string>;
   readonly peers: ReadonlySet<string>;
 }): Collect {
-  const { admitted, promises, seen, peers } = parts;
-  const missing = admitted.filter((peer) => !promises.has(peer));
+  const { depth, admitted, promises, seen, peers } = parts;
+  const missing = admitted.filter((peer) => isLater(depth, promises.get(peer)?.depth ?? 0));
   const unheard = new Set<string>();
   for (const peer of admitted) {
     const promised = promises.get(peer);
+    // It knows of a later successor, so of a removal that is not known here.
+    if (isLater(promised?.depth ?? 0, depth)) unheard.add(`successor ${promised?.depth}`);
     for (const tag of promised?.known ?? []) if (!seen.has(tag)) unheard.add(`entry ${tag}`);
     for (const tag of promised?.issued ?? []) if (!peers.has(tag)) unheard.add(`peer ${tag}`);
   }

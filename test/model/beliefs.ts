@@ -2,7 +2,7 @@ import type { PeerId } from '../../src/core/ids.ts';
 import { buildRing, type RingSource } from '../../src/core/ring.ts';
 import { changeText, isTakeover, type RingEntry } from '../../src/core/ring-entry.ts';
 import { depthOf, takerOf } from '../../src/core/succession.ts';
-import { type Closing, NEEDS_PROMISES, type Promised, stands } from '../../src/core/takeover.ts';
+import { type Closing, isLater, NEEDS_PROMISES, type Promised, stands } from '../../src/core/takeover.ts';
 import type { Known, Lineages } from './lineages.ts';
 import type { Limits, Rules } from './rules.ts';
 import { createTable, type Numbers, newestOf, union } from './tables.ts';
@@ -22,9 +22,9 @@ export interface Disk {
   /** On disk, of what it has heard: the entries that its own space rests on, and the accounts of takeovers among them. */
   readonly kept: Numbers;
   readonly keptAccounts: Numbers;
-  /** On disk: removals by it, its promises about removed peers (peer → entries, whom it let in), and the accounts that it closed. */
+  /** On disk: removals by it, its promises about removed peers (peer → to whom, entries, whom it let in), and the accounts that it closed. */
   readonly buried: Numbers;
-  readonly fences: readonly (readonly [peer: number, known: Numbers, issued: Numbers])[];
+  readonly fences: readonly (readonly [peer: number, depth: number, known: Numbers, issued: Numbers])[];
   readonly closed: Numbers;
   /** On disk: the heirs that it named, and, of a newcomer, how it came. */
   readonly named: Numbers;
@@ -83,7 +83,7 @@ export function createBeliefs(rules: Rules, limits: Limits, lineages: Lineages) 
     accounts.all(union(disk.accounts, disk.closed)).filter((account) => account.peer === peer);
 
   function closingOf(disk: Disk, peer: PeerId): Closing | undefined {
-    const [deepest] = [...closingsAbout(disk, peer)].sort((a, b) => b.depth - a.depth);
+    const [deepest] = [...closingsAbout(disk, peer)].sort((a, b) => (isLater(a.depth, b.depth) ? -1 : 1));
     return deepest && { depth: deepest.depth, standing: new Set(deepest.standing.map(String)) };
   }
 
@@ -91,7 +91,9 @@ export function createBeliefs(rules: Rules, limits: Limits, lineages: Lineages) 
 
   const promiseOf = (disk: Disk, peer: PeerId): Promised | undefined => {
     const fence = disk.fences.find(([about]) => about === everybody.indexOf(peer));
-    return fence && { known: new Set(fence[1].map(String)), issued: new Set(fence[2].map(String)) };
+    if (fence === undefined) return undefined;
+    const [, depth, known, issued] = fence;
+    return { depth, known: new Set(known.map(String)), issued: new Set(issued.map(String)) };
   };
 
   function counts(disk: Disk, { removed, lineage }: Known, entry: RingEntry): boolean {

@@ -132,3 +132,44 @@ test('what own space rests on is promised after a crash as well, and would be gi
   const lost = follow(removals({ ...REAL_RULES, historyIsKept: false }, limits), FORGETFUL);
   assert.match(lost.fault ?? '', /may be used by A and B/);
 });
+
+/** Three in a line are removed one after the other; the second of them had given away by then what it took over from the first. */
+const LINE = [
+  'D removes E',
+  'C removes D',
+  ...['A', 'B'].flatMap((peer) => [`${peer} hears that D removed E`, `${peer} hears that C removed D`]),
+  'C hears that D removed E',
+  'C closes E',
+  'C takes over 0-0 weft C 2.0 E',
+  'C intends 0-0 weft A 2.1 C',
+  'B hears 0-0 weft C 2.0 E',
+  'B witnesses 0-0 weft A 2.1 C',
+  'C publishes 0-0 weft A 2.1 C (B)',
+  'A hears 0-0 weft C 2.0 E',
+  'A hears 0-0 weft A 2.1 C',
+  'B removes C',
+  'A hears that B removed C',
+  'B closes E',
+  'B takes over 0-0 weft B 3.0 E',
+];
+
+test('each successor collects promises of its own, or would take what the one before it has given away', () => {
+  const limits: Limits = {
+    peers: 5,
+    addresses: 1,
+    donations: 1,
+    removals: 3,
+    crashes: false,
+    owner: 'E',
+    donors: 'C',
+    receivers: 'A',
+  };
+  const renewed = follow(removals(REAL_RULES, limits), LINE);
+  assert.deepEqual(
+    renewed,
+    { stopped: 'B takes over 0-0 weft B 3.0 E', fault: undefined },
+    'nothing is left',
+  );
+  const old = follow(removals({ ...REAL_RULES, promisesAreRenewed: false }, limits), LINE);
+  assert.match(old.fault ?? '', /may be used by A and B/);
+});

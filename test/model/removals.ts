@@ -15,6 +15,7 @@ import {
   accountOf,
   collect,
   isComplete,
+  isLater,
   mayTake,
   NEEDS_PROMISES,
   type Promised,
@@ -99,14 +100,17 @@ export function removals(rules: Rules, limits: Limits): System<State> {
     for (const peer of removed) {
       const taker = takerIn(known, peer, self);
       if (taker === undefined || taker.depth < NEEDS_PROMISES || !known.members.includes(self)) continue;
-      if (next.fences.some(([about]) => about === indexOf(peer))) continue;
+      const before = promiseOf(next, peer);
+      if (before !== undefined && !(rules.promisesAreRenewed && isLater(taker.depth, before.depth))) continue;
       next = { ...next, published: union(next.published, witnessedBy(next, p, peer)) };
       const counting = sourcesOf(next, known).filter(
         ({ entry }) => entry.donor === peer && counts(next, known, entry),
       );
       const promised = sorted(counting.map(({ entry }) => entries.number(entry)));
-      const fence = [indexOf(peer), promised, next.named] as const;
-      next = { ...next, fences: [...next.fences, fence].sort(([a], [b]) => a - b) };
+      const depth = rules.promisesAreRenewed ? taker.depth : NEEDS_PROMISES;
+      const fence = [indexOf(peer), depth, promised, next.named] as const;
+      const others = next.fences.filter(([about]) => about !== indexOf(peer));
+      next = { ...next, fences: [...others, fence].sort(([a], [b]) => a - b) };
     }
     const ring = build(next, known);
     const intents = next.intents.filter((number) => {
@@ -326,7 +330,7 @@ export function removals(rules: Rules, limits: Limits): System<State> {
       const taker = takerIn(peer.known, gone, self);
       if (taker?.peer !== self) continue;
       if (taker.depth >= NEEDS_PROMISES && !closingsAbout(peer, gone).some(({ by }) => by === self)) {
-        if (!mayClose(state, peer, gone)) continue;
+        if (!mayClose(state, peer, gone, taker.depth)) continue;
         const standing = sorted([...settle(state, peer, gone)].map(Number));
         const account = accounts.number({ by: self, peer: gone, depth: taker.depth, standing });
         yield [
@@ -369,12 +373,18 @@ export function removals(rules: Rules, limits: Limits): System<State> {
     return promises;
   }
 
-  function mayClose(state: State, peer: Peer, gone: PeerId): boolean {
+  function mayClose(state: State, peer: Peer, gone: PeerId, depth: number): boolean {
     if (!rules.everybodyPromises) return true;
     const admitted = peer.known.members;
     const promises = promisesAbout(state, peer, gone);
     const seen = new Set(heardOf(peer, gone).map(String));
-    const found = collect({ admitted, promises, seen, peers: new Set(heardNames(peer).map(String)) });
+    const found = collect({
+      depth: rules.promisesAreRenewed ? depth : NEEDS_PROMISES,
+      admitted,
+      promises,
+      seen,
+      peers: new Set(heardNames(peer).map(String)),
+    });
     return isComplete(rules.takerHearsAll ? found : { ...found, unheard: 0 });
   }
 

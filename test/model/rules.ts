@@ -8,6 +8,8 @@ export interface Rules {
   readonly takerHearsAll: boolean;
   readonly lateGrantsRefused: boolean;
   readonly promisesAreKept: boolean;
+  /** Whether each successor of a removed peer collects promises of its own. */
+  readonly promisesAreRenewed: boolean;
   readonly epochByDepth: boolean;
   readonly ownerOnly: boolean;
   /** Whether what a peer's own space rests on is on its disk. */
@@ -25,6 +27,7 @@ export const REAL_RULES: Rules = {
   takerHearsAll: true,
   lateGrantsRefused: true,
   promisesAreKept: true,
+  promisesAreRenewed: true,
   epochByDepth: true,
   ownerOnly: true,
   historyIsKept: true,

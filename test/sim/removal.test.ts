@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { formatIpv4 } from '../../src/core/address.ts';
 import { isTakeover } from '../../src/core/ring-entry.ts';
 import type { Mesh } from '../../src/mesh/mesh.ts';
 import { KEY } from '../../src/mesh/records.ts';
+import type { RingSegment } from '../../src/mesh/space.ts';
 import { createMeshWorld, type MeshWorld, type SimHost } from './mesh-world.ts';
 
 const mesh = (host: SimHost): Mesh => host.mesh as Mesh;
@@ -11,6 +13,10 @@ const ownedBy = (viewer: SimHost, owner: SimHost) =>
     .space.ring()
     .filter(({ owner: peer }) => peer === owner.peer)
     .reduce((sum, { start, last }) => sum + last - start + 1, 0);
+const ownerOf = (viewer: SimHost, address: number) =>
+  mesh(viewer)
+    .space.ring()
+    .find(({ start, last }) => start <= address && address <= last)?.owner;
 const names = (hosts: readonly SimHost[]) => hosts.map(({ peer }) => peer).sort();
 
 /** h0 makes the mesh, h1 joins it, everybody else through the host that is told. */
@@ -138,6 +144,46 @@ test('the heir of a removed heir takes over once every member has promised', asy
   await world.settled(silent.boot());
   await world.until(() => agreed(others, lost) && agreed(others, heir), 60_000);
   assert.deepEqual(mesh(taker).space.inheritance.waiting(), []);
+});
+
+/** Four hosts of which each is the heir of the one before. */
+function lineOfHeirs(hosts: readonly SimHost[]): readonly [SimHost, SimHost, SimHost, SimHost] {
+  const [first] = hosts as [SimHost];
+  const heirOf = (host: SimHost | undefined) =>
+    hosts.find(({ peer }) => host !== undefined && peer === mesh(first).membership.heirOf(host.peer));
+  for (const host of [...hosts].reverse()) {
+    const line = [host, heirOf(host), heirOf(heirOf(host)), heirOf(heirOf(heirOf(host)))];
+    if (new Set(line).size === 4 && !line.includes(undefined)) return line as never;
+  }
+  throw new Error('no line of heirs is that long here');
+}
+
+test('what an heir took over and gave away stays with whom it gave it to when that heir is removed, too', async () => {
+  const { world, hosts } = await createMesh('line', 0, 1, 2, 3, 4, 5, 6);
+  const [lost, heir, next, last] = lineOfHeirs(hosts);
+  const user = hosts.find((host) => ![lost, heir, next, last].includes(host)) as SimHost;
+  const left = (...gone: SimHost[]) => hosts.filter((host) => !gone.includes(host));
+  const { last: number } = mesh(user)
+    .space.ring()
+    .find(({ owner }) => owner === lost.peer) as RingSegment;
+  const wanted = formatIpv4(number);
+  for (const removed of [heir, lost]) {
+    removed.crash();
+    await world.settled(mesh(user).removal.remove(removed.peer));
+    await world.until(
+      () => left(lost, heir).every((host) => mesh(host).membership.isRemoved(removed.peer)),
+      60_000,
+    );
+  }
+  await world.until(() => agreed(left(lost, heir), lost), 60_000);
+  const { address } = await world.settled(user.allocate('web', { wanted }));
+  assert.equal(address, wanted, 'given on by who took it over');
+  next.crash();
+  await world.settled(mesh(user).removal.remove(next.peer));
+  const rest = left(lost, heir, next);
+  await world.until(() => agreed(rest, next) && mesh(last).space.inheritance.waiting().length === 0, 60_000);
+  for (const host of rest) assert.equal(ownerOf(host, number), user.peer);
+  assert.deepEqual(mesh(user).space.quarantine(), []);
 });
 
 test('heirs of each other that are both lost are recovered from with the root key', async () => {

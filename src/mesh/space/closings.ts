@@ -2,7 +2,7 @@ import { concat, fromHex, toHex, utf8 } from '../../core/bytes.ts';
 import type { Crypto } from '../../core/crypto.ts';
 import type { PeerId } from '../../core/ids.ts';
 import { changeText, type RingChange } from '../../core/ring-entry.ts';
-import { type Closing, NEEDS_PROMISES, type Promised } from '../../core/takeover.ts';
+import { type Closing, isLater, NEEDS_PROMISES, type Promised } from '../../core/takeover.ts';
 import type { Membership } from '../membership.ts';
 import { KEY, type RecordEntry, type Records } from '../records.ts';
 
@@ -12,7 +12,7 @@ export interface Closings {
   /** The closing that `by` has written; also where a deeper one counts. */
   closingBy(peer: PeerId, by: PeerId): Closing | undefined;
   promisesAbout(peer: PeerId): ReadonlyMap<PeerId, Promised>;
-  /** What this peer has promised, from the moment it began to write it down. */
+  /** What this peer has promised last, from the moment it began to write it down. */
   ownPromise(peer: PeerId): Promised | undefined;
   /** On disk when it resolves. From the call on this peer keeps it. */
   promise(peer: PeerId, promised: Promised): Promise<void>;
@@ -81,8 +81,8 @@ export function createClosings({ self, records, membership, crypto }: ClosingsPa
 
   function toPromised(written: Tags | undefined): Promised | undefined {
     if (written === undefined) return undefined;
-    const { count, tags: all } = written;
-    return { known: new Set(all.slice(0, count)), issued: new Set(all.slice(count)) };
+    const { depth, count, tags: all } = written;
+    return { depth, known: new Set(all.slice(0, count)), issued: new Set(all.slice(count)) };
   }
 
   records.watch(KEY.fence, changed);
@@ -94,7 +94,7 @@ export function createClosings({ self, records, membership, crypto }: ClosingsPa
       let deepest: Closing | undefined;
       for (const author of authorsAbout(KEY.closed, peer)) {
         const closing = closingBy(peer, author);
-        if (closing !== undefined && closing.depth > (deepest?.depth ?? 0)) deepest = closing;
+        if (closing !== undefined && isLater(closing.depth, deepest?.depth ?? 0)) deepest = closing;
       }
       return deepest;
     },
@@ -110,8 +110,8 @@ export function createClosings({ self, records, membership, crypto }: ClosingsPa
     async promise(peer, promised) {
       own.set(peer, promised);
       for (const handler of [...handlers]) handler('standing');
-      const { known, issued } = promised;
-      const written = { count: known.size, depth: 0, tags: [...known, ...issued] };
+      const { depth, known, issued } = promised;
+      const written = { count: known.size, depth, tags: [...known, ...issued] };
       await records.putAll(writeTags(KEY.fence + peer, written));
     },
     closingRecords: (peer, { depth, standing }) =>
@@ -148,6 +148,8 @@ function readTags(read: (key: string) => unknown, name: string): Tags | undefine
     if (!isCount(parts, MAX_PARTS) || parts === 0 || !isCount(count) || !isCount(depth)) return undefined;
     if (!(tags instanceof Uint8Array) || tags.length % TAG_BYTES !== 0) return undefined;
     first ??= { parts, count, depth };
+    // A promise is written anew for each successor: its parts may arrive one by one.
+    if (parts !== first.parts || count !== first.count || depth !== first.depth) return undefined;
     for (let at = 0; at < tags.length; at += TAG_BYTES) all.push(toHex(tags.subarray(at, at + TAG_BYTES)));
   }
   return first && { count: first.count, depth: first.depth, tags: all };

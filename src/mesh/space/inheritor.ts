@@ -7,6 +7,7 @@ import {
   type Collect,
   collect,
   isComplete,
+  isLater,
   mayTake,
   NEEDS_PROMISES,
   planTakeovers,
@@ -110,7 +111,11 @@ export function createInheritor(parts: InheritorParts): Inheritor {
   async function promiseAbout(peer: PeerId): Promise<void> {
     const taker = membership.takerOf(peer);
     if (taker === undefined || taker.depth < NEEDS_PROMISES || !membership.isMember(self)) return;
-    if (closings.ownPromise(peer) !== undefined && records.get(self, `fence/${peer}/0`) !== undefined) return;
+    const begun = closings.ownPromise(peer)?.depth ?? 0;
+    // After a restart the removal of the last successor may not be known again.
+    const depth = isLater(begun, taker.depth) ? begun : taker.depth;
+    const written = closings.promisesAbout(peer).get(self);
+    if (written !== undefined && !isLater(depth, written.depth)) return;
     ledger.learn(witnessed(peer));
     const entries = ledger.heardOf(peer).filter(({ counts }) => counts);
     await publish(entries.map(({ entry }) => entry));
@@ -118,6 +123,7 @@ export function createInheritor(parts: InheritorParts): Inheritor {
     const known = ledger.heardOf(peer).filter(({ counts }) => counts);
     const issued = membership.issuedBy(self).map(closings.tagOfPeer);
     await closings.promise(peer, {
+      depth,
       known: new Set(known.map(({ tag }) => tag)),
       issued: new Set(issued),
     });
@@ -130,9 +136,10 @@ export function createInheritor(parts: InheritorParts): Inheritor {
       await records.putAll(new Map(unpublished.map((entry) => [ringKey(entry), entry])));
   }
 
-  function collected(peer: PeerId): Collect {
+  function collected(peer: PeerId, depth: number): Collect {
     const peers = [...membership.members(), ...membership.removed()].map(closings.tagOfPeer);
     return collect({
+      depth,
       admitted: membership.members(),
       promises: closings.promisesAbout(peer),
       seen: new Set(ledger.heardOf(peer).map(({ tag }) => tag)),
@@ -143,7 +150,7 @@ export function createInheritor(parts: InheritorParts): Inheritor {
   /** Whether it is settled what counts of the peer's entries. */
   async function close(peer: PeerId, depth: number): Promise<boolean> {
     if (closings.closingBy(peer, self) !== undefined) return true;
-    if (!forced.has(peer) && !isComplete(collected(peer))) return false;
+    if (!forced.has(peer) && !isComplete(collected(peer, depth))) return false;
     const standing = accountOf(
       ledger.heardOf(peer),
       closings.promisesAbout(peer).values(),
@@ -180,9 +187,11 @@ export function createInheritor(parts: InheritorParts): Inheritor {
 
   return {
     waiting() {
-      const peers = membership.removed().filter((peer) => (depthFor(peer) ?? 0) >= NEEDS_PROMISES);
-      const open = peers.filter((peer) => closings.closingBy(peer, self) === undefined);
-      return open.map((peer) => ({ peer, ...collected(peer) }));
+      const open = membership.removed().filter((peer) => closings.closingBy(peer, self) === undefined);
+      return open.flatMap((peer) => {
+        const depth = depthFor(peer);
+        return depth !== undefined && depth >= NEEDS_PROMISES ? [{ peer, ...collected(peer, depth) }] : [];
+      });
     },
     async force(peer) {
       forced.add(peer);
