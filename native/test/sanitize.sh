@@ -18,7 +18,7 @@ TUN_TAP_NAPI_BINARY=$(sh native/build.sh "$kind")
 export TUN_TAP_NAPI_BINARY
 node src/build.ts
 # Node is not instrumented itself, so its own leaks and threads are not looked at.
-export ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+export ASAN_OPTIONS="detect_leaks=0:suppressions=$PWD/native/test/asan.supp" UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 export TSAN_OPTIONS="halt_on_error=1 suppressions=$PWD/native/test/tsan.supp"
 runtime=$(g++ -print-file-name="lib$kind.so")
 bad=''
