@@ -7,6 +7,7 @@
         "src/binding.cc",
         "src/bpf.cc",
         "src/bpf_binding.cc",
+        "src/carrier.cc",
         "src/datapath.cc",
         "src/endpoint.cc",
         "src/ipsec_mb.cc",

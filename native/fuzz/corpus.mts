@@ -29,6 +29,13 @@ for (const type of [1, 2])
     datagram.set([type, lane, 0, 0]);
     write(DATAGRAM, `datagram-${type}-${lane}`, datagram);
   }
+for (const type of [4, 5])
+  for (const inner of [1, 3, 4]) {
+    const datagram = Buffer.alloc(16 + 52, 0x5a);
+    datagram.set([type, 2, 0, 0]);
+    datagram.set([inner, 2, 0, 0], 16);
+    write(DATAGRAM, `relay-${type}-${inner}`, datagram);
+  }
 for (let n = 0; n < PACKETS; n++) write(PACKET, `packet-${n}`, drawFrame(draw, between).subarray(VNET));
 for (let n = 0; n < PACKETS; n++) {
   const first = drawStream(draw, between)[0] as Buffer;

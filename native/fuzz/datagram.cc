@@ -29,6 +29,19 @@ void checkDatagram(const uint8_t* data, size_t length) {
   require(length >= kOverheadBytes && std::memcmp(again, data, kHeaderBytes) == 0);
 }
 
+/// What stands before a carried datagram is the same again, and nothing but a plain datagram is behind it.
+void checkRelay(const uint8_t* data, size_t length) {
+  const auto header = RelayHeader::decode(data, length);
+  if (!header) return;
+  uint8_t again[RelayHeader::kBytes];
+  header->encode(again);
+  require(std::memcmp(again, data, RelayHeader::kBytes) == 0 && RelayHeader::stands(data, length));
+  require(length >= RelayHeader::kBytes + kOverheadBytes);
+  const uint8_t* inner = data + RelayHeader::kBytes;
+  require(!RelayHeader::stands(inner, length - RelayHeader::kBytes) && inner[1] == data[1]);
+  checkDatagram(inner, length - RelayHeader::kBytes);
+}
+
 /// Whatever the two code points are, a right checksum stays right and nothing but the code point changes.
 void checkEcn(const uint8_t* packet, const IpHeader& ip) {
   for (uint8_t outer = kEcnNone; outer <= kEcnCe; ++outer) {
@@ -141,6 +154,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t length) {
   switch (data[0] % 4) {
     case 0:
       checkDatagram(copy.get(), size);
+      checkRelay(copy.get(), size);
       break;
     case 1:
       checkPacket(copy.get(), size);

@@ -67,6 +67,7 @@ class Binding : public Napi::ObjectWrap<Binding> {
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "NativeDatapath",
                        {InstanceMethod<&Binding::setPeer>("setPeer"), InstanceMethod<&Binding::removePeer>("removePeer"),
+                        InstanceMethod<&Binding::setCarrier>("setCarrier"), InstanceMethod<&Binding::ask>("ask"),
                         InstanceMethod<&Binding::setRoutes>("setRoutes"), InstanceMethod<&Binding::setKeys>("setKeys"),
                         InstanceMethod<&Binding::close>("close"), InstanceAccessor<&Binding::port>("port"),
                         InstanceAccessor<&Binding::features>("features")});
@@ -171,6 +172,7 @@ class Binding : public Napi::ObjectWrap<Binding> {
     options.udp = {flagOf(given, "udpSegmentation"), flagOf(given, "udpCoalescing")};
     options.ipsecMb = flagOf(given, "ipsecMb");
     options.copyDscp = given.Get("copyDscp").ToBoolean();
+    options.carries = flagOf(given, "carries");
     Prefix prefix;
     if (toBytes(given.Get("prefix"), prefix.data(), prefix.size())) options.prefix = prefix;
     limitOf(given, "rekeyAfter", options.limits.rekeyAfter);
@@ -195,8 +197,35 @@ class Binding : public Napi::ObjectWrap<Binding> {
     uint32_t port = 0;
     if (!open()) return;
     if (!slotOf(info[0], slot) || !info[1].IsString() || !toUint32(info[2], 65'535, port) ||
-        !datapath_->setPeer(slot, info[1].As<Napi::String>().Utf8Value(), static_cast<uint16_t>(port)))
-      refuse(info.Env(), "expected (slot, address, port)");
+        !datapath_->setPeer(slot, info[1].As<Napi::String>().Utf8Value(), static_cast<uint16_t>(port), nameOf(info[3])))
+      refuse(info.Env(), "expected (slot, address, port, name)");
+  }
+
+  /// A BigInt; 0 for what is none or does not fit 64 bits.
+  static uint64_t nameOf(const Napi::Value& value) {
+    bool lossless = false;
+    const uint64_t number = value.IsBigInt() ? value.As<Napi::BigInt>().Uint64Value(&lossless) : 0;
+    return lossless ? number : 0;
+  }
+
+  /// (slot, slot of the carrier or 0)
+  void setCarrier(const Napi::CallbackInfo& info) {
+    uint32_t slot = 0;
+    uint32_t carrier = 0;
+    if (!open()) return;
+    if (!slotOf(info[0], slot) || !toUint32(info[1], kMaxSlots - 1, carrier) || !datapath_->setCarrier(slot, carrier))
+      refuse(info.Env(), "the peer is unknown or has no name");
+  }
+
+  /// (slot, number, slot of the carrier or 0)
+  Napi::Value ask(const Napi::CallbackInfo& info) {
+    uint32_t slot = 0;
+    uint32_t number = 0;
+    uint32_t carrier = 0;
+    if (!open()) return Napi::Boolean::New(info.Env(), false);
+    const bool good = slotOf(info[0], slot) && toUint32(info[1], Probe::kCarried - 1, number) && toUint32(info[2], kMaxSlots - 1, carrier);
+    if (!good) refuse(info.Env(), "expected (slot, number, carrier)");
+    return Napi::Boolean::New(info.Env(), good && datapath_->ask(slot, number, carrier));
   }
 
   void removePeer(const Napi::CallbackInfo& info) {
@@ -285,6 +314,7 @@ class Binding : public Napi::ObjectWrap<Binding> {
     };
     datapath_->collect([&](const PeerEvents& events) {
       for (const uint32_t index : events.confirmed) add("keyConfirmed", events.slot).Set("receiveIndex", Napi::Number::New(env, index));
+      for (const uint32_t number : events.answered) add("answered", events.slot).Set("number", Napi::Number::New(env, number));
       if (events.keyWanted) add("keyWanted", events.slot);
       if (events.rekeyDue) add("rekeyDue", events.slot);
       if (!events.roamed) return;

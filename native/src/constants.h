@@ -27,7 +27,7 @@ constexpr uint64_t kRejectAfterPackets = ~uint64_t{0} - (uint64_t{1} << 13);
 /// Peers are numbered; number 0 is this host.
 constexpr unsigned kMaxSlots = 16'384;
 constexpr unsigned kMaxKeys = 3;
-constexpr unsigned kSessionBuckets = 16'384;
+constexpr unsigned kIndexBuckets = 16'384;
 
 /// Ranges in one table: a limit against a table that would take the memory of the host.
 constexpr size_t kMaxRanges = 1u << 20;
@@ -89,6 +89,9 @@ constexpr int calmBelow(int queueBytes) { return queueBytes / 8; }
 constexpr int fullAt(int queueBytes) { return queueBytes / 4 * 3; }
 constexpr int64_t kTrialTime = 50'000'000;
 constexpr int64_t kAcquittedTime = 1'000'000'000;
+
+/// What is carried for others takes part of the queue only: the rest is for what this host sends itself.
+constexpr int carriedBelow(int queueBytes) { return queueBytes / 4; }
 
 /// Events that the other side of the wire can cause at will.
 constexpr int64_t kKeyWantedInterval = 1'000'000'000;

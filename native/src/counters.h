@@ -25,17 +25,22 @@ enum class Drop : uint8_t {
   rxSource,
   rxDestination,
   rxQueue,
+  relayOff,
+  relayStranger,
+  relayNowhere,
+  relayQueue,
 };
 constexpr const char* kDropNames[] = {"txMalformed", "txSource",  "txNoRoute",  "txNoKey", "txQueue",  "txExhausted", "txTooLong", "rxMalformed",
-                                      "rxNoKey",     "rxForged",  "rxReplayed", "rxInner", "rxSource", "rxDestination", "rxQueue"};
+                                      "rxNoKey",     "rxForged",  "rxReplayed", "rxInner", "rxSource", "rxDestination", "rxQueue",
+                                      "relayOff",    "relayStranger", "relayNowhere", "relayQueue"};
 constexpr size_t kDropReasons = sizeof kDropNames / sizeof kDropNames[0];
 
 /// One thread's part of the shared counters: 64-bit numbers that this thread alone writes and JavaScript reads with Atomics.
 ///
-///    [ drops by reason, padded to 16 ][ slot 0: packets, bytes, dropped, 0 ][ slot 1 … ] …
+///    [ drops by reason, padded to 24 ][ slot 0: packets, bytes, dropped, relayed bytes ][ slot 1 … ] …
 class Counters {
  public:
-  static constexpr size_t kDropWords = 16;
+  static constexpr size_t kDropWords = 24;
   static constexpr size_t kSlotWords = 4;
   static constexpr size_t kWords = kDropWords + kSlotWords * kMaxSlots;
   static_assert(kDropReasons <= kDropWords);
@@ -46,6 +51,9 @@ class Counters {
     add(kDropWords + slot * kSlotWords, packets);
     add(kDropWords + slot * kSlotWords + 1, bytes);
   }
+
+  /// Bytes of datagrams that came from the peer and were carried on to another one.
+  void relayed(unsigned slot, uint64_t bytes) { add(kDropWords + slot * kSlotWords + 3, bytes); }
 
   void dropped(Drop reason, uint64_t packets = 1) { add(static_cast<size_t>(reason), packets); }
 

@@ -92,7 +92,7 @@ OpenError Datapath::startThreads() {
   for (unsigned i = 0; i < queues_.size(); ++i) {
     Queue& queue = *queues_[i];
     const uint8_t tosMask = options_.copyDscp ? 0xff : kEcnMask;
-    const LoopParts parts{queue.tun, queue.udp, tables_, events_, stopping_, options_.limits, tosMask, i, queueCount()};
+    const LoopParts parts{queue.tun, queue.udp, tables_, events_, stopping_, options_.limits, tosMask, options_.carries, i, queueCount()};
     uint64_t* counters = options_.counters + 2 * i * Counters::kWords;
     queue.send = std::make_unique<SendLoop>(parts, Counters(counters), wakeFd_.get());
     queue.receive = std::make_unique<ReceiveLoop>(parts, Counters(counters + Counters::kWords));
@@ -121,19 +121,35 @@ void Datapath::stop() {
 
 uint16_t Datapath::port() const { return queues_[0]->udp.port(); }
 
-bool Datapath::setPeer(unsigned slot, const std::string& address, uint16_t port) {
+bool Datapath::setPeer(unsigned slot, const std::string& address, uint16_t port, uint64_t name) {
   Endpoint to;
   if (!address.empty()) {
     if (!Endpoint::parse(address, port, AF_INET6)) return false;
     to = Endpoint::parse(address, port, queues_[0]->udp.family()).value_or(Endpoint{});
   }
-  Peer& peer = tables_.addPeer(slot);
+  Peer& peer = tables_.addPeer(slot, name);
   const bool moved = !(peer.endpoint.load() == to);
   peer.endpoint.store(to);
   // What another place has answered says nothing of this one.
   if (moved) peer.answered.store(peer.asking.load());
   greet(peer, moved);
   return true;
+}
+
+bool Datapath::setCarrier(unsigned slot, unsigned carrier) {
+  Peer* peer = tables_.peer(slot);
+  if (peer == nullptr || (carrier != 0 && (peer->name == 0 || carrier == slot))) return false;
+  peer->carriedMtu.store(static_cast<uint32_t>(deviceMtu() - RelayHeader::kBytes));
+  peer->carrier.store(carrier);
+  return true;
+}
+
+bool Datapath::ask(unsigned slot, uint32_t number, unsigned carrier) {
+  Peer* peer = tables_.peer(slot);
+  if (peer == nullptr || peer->sending.load() == nullptr) return false;
+  std::vector<uint8_t> body(Probe::kBytes);
+  Probe{Probe::Kind::question, number | Probe::kReach | (carrier == 0 ? 0 : Probe::kCarried)}.encode(body.data());
+  return say(*peer, carrier, DatagramType::probe, body);
 }
 
 void Datapath::removePeer(unsigned slot) {
@@ -189,54 +205,63 @@ const char* Datapath::setKeys(unsigned slot, const std::vector<SessionKeys>& key
 /// key can be used. With every such key, and with every new place, it is asked what the path carries.
 void Datapath::greet(Peer& peer, bool moved) {
   Session* session = peer.sending.load();
-  const Endpoint to = peer.endpoint.load();
-  if (session == nullptr || !to.known()) return;
+  if (session == nullptr || !peer.endpoint.load().known()) return;
   const bool fresh = !session->keepaliveSent;
-  if (fresh) session->keepaliveSent = say(*session, to, DatagramType::packet, {});
+  if (fresh) session->keepaliveSent = say(peer, peer.carrier.load(), DatagramType::packet, {});
   if (fresh || moved) probe(peer);
 }
 
 /// Asks whether a datagram of full size passes; see SendLoop::tooLong. A question that has no answer yet is asked again.
 void Datapath::probe(Peer& peer) {
-  Session* session = peer.sending.load();
   const Endpoint to = peer.endpoint.load();
-  if (session == nullptr || !to.known() || to.isIpv4()) return;
+  if (peer.sending.load() == nullptr || !to.known() || to.isIpv4()) return;
   if (peer.answered.load() == peer.asking.load()) {
     peer.askedAt.store(coarseNow());
     peer.asking.fetch_add(1);
   }
   std::vector<uint8_t> body(std::max(longestDatagram() - kOverheadBytes, Probe::kBytes));
   Probe{Probe::Kind::question, peer.asking.load()}.encode(body.data());
-  for (unsigned i = 0; i < kProbes; ++i) say(*session, to, DatagramType::probe, body);
+  for (unsigned i = 0; i < kProbes; ++i) say(peer, 0, DatagramType::probe, body);
 }
 
 void Datapath::answer(Peer& peer) {
-  Session* session = peer.sending.load();
-  const Endpoint to = peer.endpoint.load();
-  if (session == nullptr || !to.known()) return;
-  std::vector<uint8_t> body(Probe::kBytes);
-  Probe{Probe::Kind::answer, peer.question.load()}.encode(body.data());
-  say(*session, to, DatagramType::probe, body);
+  for (auto& question : peer.questions) {
+    const uint32_t number = question.exchange(0);
+    if (number == 0 || peer.sending.load() == nullptr) continue;
+    std::vector<uint8_t> body(Probe::kBytes);
+    Probe{Probe::Kind::answer, number}.encode(body.data());
+    say(peer, peer.carrier.load(), DatagramType::probe, body);
+  }
 }
 
 /// Of what the device may hand over: a packet that fits it and a description.
-size_t Datapath::longestDatagram() const {
+size_t Datapath::longestDatagram() const { return std::min(deviceMtu() + kDescBytes + kOverheadBytes, kMaxRunBytes); }
+
+size_t Datapath::deviceMtu() const {
   ifreq request{};
   options_.device.copy(request.ifr_name, sizeof request.ifr_name - 1);
-  const size_t mtu = ioctl(deviceSocket_.get(), SIOCGIFMTU, &request) == 0 ? static_cast<size_t>(request.ifr_mtu) : kLeastIpv6Mtu;
-  return std::min(mtu + kDescBytes + kOverheadBytes, kMaxRunBytes);
+  return ioctl(deviceSocket_.get(), SIOCGIFMTU, &request) == 0 ? static_cast<size_t>(request.ifr_mtu) : kLeastIpv6Mtu;
 }
 
-/// Seals in the lane of the event loop, and sends or drops.
-bool Datapath::say(Session& session, const Endpoint& to, DatagramType type, const std::vector<uint8_t>& body) {
+/// Seals in the lane of the event loop under the peer's key, and sends or drops; by way of the peer in the slot `carrier`, or directly (0).
+bool Datapath::say(Peer& peer, unsigned carrier, DatagramType type, const std::vector<uint8_t>& body) {
+  const Peer* hop = carrier == 0 ? &peer : tables_.peer(carrier);
+  const Session* between = hop == nullptr ? nullptr : hop->sending.load();
+  if (between == nullptr) return false;
+  const Endpoint to = hop->endpoint.load();
+  if (!to.known()) return false;
+  Session& session = *peer.sending.load();
   SendLane& lane = session.lanes[kControlLane];
-  std::vector<uint8_t> datagram(kOverheadBytes + body.size());
+  const size_t before = carrier == 0 ? 0 : RelayHeader::kBytes;
+  std::vector<uint8_t> whole(before + kOverheadBytes + body.size());
+  if (before != 0) RelayHeader{RelayHeader::Way::toCarrier, kControlLane, between->sendIndex, peer.name}.encode(whole.data());
+  const std::span<uint8_t> datagram = std::span(whole).subspan(before);
   uint8_t nonce[kNonceBytes];
   const uint64_t counter = lane.counter++;
   Aead::nonceOf(kControlLane, counter, nonce);
   DatagramHeader{type, kControlLane, session.sendIndex, counter}.encode(datagram.data());
   if (!lane.aead.seal(nonce, datagram.data(), kHeaderBytes, body.data(), body.size(), datagram.data() + kHeaderBytes)) return false;
-  return queues_[0]->udp.sendNow(datagram.data(), datagram.size(), to);
+  return queues_[0]->udp.sendNow(whole.data(), whole.size(), to);
 }
 
 void Datapath::collect(const std::function<void(const PeerEvents&)>& visit) {
@@ -245,13 +270,15 @@ void Datapath::collect(const std::function<void(const PeerEvents&)>& visit) {
     Peer* peer = tables_.peer(slot);
     if (peer == nullptr) return;
     const uint32_t marks = peer->events.exchange(0);
-    PeerEvents events{slot, (marks & EventBox::keyWanted) != 0, (marks & EventBox::rekeyDue) != 0, (marks & EventBox::roamed) != 0, {}, {}};
+    PeerEvents events{slot, (marks & EventBox::keyWanted) != 0, (marks & EventBox::rekeyDue) != 0, (marks & EventBox::roamed) != 0, {}, {}, {}};
     if (events.roamed) {
       events.endpoint = peer->endpoint.load();
       peer->answered.store(peer->asking.load());
       probe(*peer);
     }
     if ((marks & EventBox::probed) != 0) answer(*peer);
+    for (auto& number : peer->answers)
+      if (const uint32_t back = number.exchange(0); back != 0) events.answered.push_back(back & (Probe::kCarried - 1));
     if ((marks & EventBox::probeDue) != 0) probe(*peer);
     for (Session* session : peer->sessions) {
       if (session->confirmedReported || !session->confirmed.load()) continue;

@@ -30,6 +30,8 @@ struct DatapathOptions {
   UdpFeatures udp;
   Limits limits;
   bool copyDscp = false;
+  /// Whether datagrams are carried for others.
+  bool carries = true;
   std::optional<Prefix> prefix;
   /// Whether Intel's library may be used where it is installed.
   bool ipsecMb = true;
@@ -44,6 +46,8 @@ struct PeerEvents {
   bool rekeyDue;
   bool roamed;
   Endpoint endpoint;
+  /// Numbers that ask() was given and the peer has sent back.
+  std::vector<uint32_t> answered;
   std::vector<uint32_t> confirmed;
 };
 
@@ -68,7 +72,12 @@ class Datapath {
   unsigned queueCount() const { return static_cast<unsigned>(queues_.size()); }
 
   /// False when the address is none. An empty one means nowhere; so does one of a family that the socket cannot reach.
-  bool setPeer(unsigned slot, const std::string& address, uint16_t port);
+  /// The name counts when the peer is new.
+  bool setPeer(unsigned slot, const std::string& address, uint16_t port, uint64_t name);
+  /// What goes to the peer goes by way of the one in the slot `carrier`; 0: directly. False when the peer is unknown or has no name.
+  bool setCarrier(unsigned slot, unsigned carrier);
+  /// Asks the peer to send the number back, by way of `carrier` or directly (0). False when there is no key or no place to send it to.
+  bool ask(unsigned slot, uint32_t number, unsigned carrier);
   void removePeer(unsigned slot);
   bool setRoutes(const std::vector<RouteRange>& ranges);
   /// Null, or what is wrong with the keys; then nothing has changed.
@@ -91,11 +100,12 @@ class Datapath {
   OpenError openSockets();
   OpenError startThreads();
   size_t longestDatagram() const;
+  size_t deviceMtu() const;
   static Session* sessionOf(const Peer& peer, uint32_t receiveIndex);
   void greet(Peer& peer, bool moved);
   void probe(Peer& peer);
   void answer(Peer& peer);
-  bool say(Session& session, const Endpoint& to, DatagramType type, const std::vector<uint8_t>& body);
+  bool say(Peer& peer, unsigned carrier, DatagramType type, const std::vector<uint8_t>& body);
 
   DatapathOptions options_;
   const IpsecMb* library_;

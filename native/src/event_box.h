@@ -14,7 +14,7 @@ namespace tuntap {
 /// the event loop; it collects all of them in one go.
 class EventBox {
  public:
-  enum Event : uint32_t { keyWanted = 1, keyConfirmed = 2, roamed = 4, rekeyDue = 8, probed = 16, probeDue = 32 };
+  enum Event : uint32_t { keyWanted = 1, keyConfirmed = 2, roamed = 4, rekeyDue = 8, probed = 16, probeDue = 32, answered = 64 };
   enum class Failure : uint32_t { none, device, socket };
 
   /// `wake` is called on any thread, at most once between two calls of collect().

@@ -26,6 +26,8 @@ struct LoopParts {
   Limits limits;
   /// Which bits of the inner type of service the outer header gets: ECN always, DSCP when asked for.
   uint8_t tosMask;
+  /// Whether this host carries datagrams for others.
+  bool carries;
   unsigned queue;
   unsigned queues;
 };

@@ -48,7 +48,7 @@ bool passing(int error) {
 
 }  // namespace
 
-ReceiveLoop::ReceiveLoop(LoopParts parts, Counters counters) : parts_(parts), counters_(counters), joiner_(parts.tun) {
+ReceiveLoop::ReceiveLoop(LoopParts parts, Counters counters) : parts_(parts), counters_(counters), joiner_(parts.tun), carrier_(parts, counters) {
   for (size_t i = 0; i < kReceiveSlots; ++i) {
     vectors_[i] = {&area_[i * kReceiveSlotBytes], kReceiveSlotBytes};
     messages_[i].msg_hdr.msg_name = &senders_[i];
@@ -76,6 +76,7 @@ void ReceiveLoop::receiveBatch() {
     got = receive(used, MSG_DONTWAIT);
   }
   if (!joiner_.flush()) counters_.dropped(Drop::rxQueue);
+  carrier_.flush();
   if (parts_.tables.grace.leave(seat)) parts_.events.poke();
 }
 
@@ -106,7 +107,17 @@ void ReceiveLoop::takeMessage(const mmsghdr& message, uint8_t* data) {
     takeDatagram(data + offset, std::min(each, length - offset), from, beside.ecn);
 }
 
+/// Where a datagram came from says nothing of its sender when another host has carried it.
+void ReceiveLoop::takeCarried(uint8_t* data, size_t length, const Endpoint& from, uint8_t ecn) {
+  const auto header = RelayHeader::decode(data, length);
+  if (!header) return counters_.dropped(Drop::rxMalformed);
+  if (header->way == RelayHeader::Way::toCarrier) return carrier_.take(*header, data, length, from, ecn);
+  if (carrier_.sender(*header, from) == nullptr) return counters_.dropped(Drop::relayStranger);
+  takeDatagram(data + RelayHeader::kBytes, length - RelayHeader::kBytes, Endpoint{}, ecn);
+}
+
 void ReceiveLoop::takeDatagram(uint8_t* data, size_t length, const Endpoint& from, uint8_t ecn) {
+  if (RelayHeader::stands(data, length)) return takeCarried(data, length, from, ecn);
   const auto header = DatagramHeader::decode(data, length);
   if (!header) return counters_.dropped(Drop::rxMalformed);
   Session* session = parts_.tables.session(header->index);
@@ -165,8 +176,11 @@ void ReceiveLoop::takeProbe(Peer& peer, const uint8_t* body, size_t length) {
   const auto probe = Probe::decode(body, length);
   if (!probe) return counters_.droppedOf(peer.slot, Drop::rxInner);
   if (probe->kind == Probe::Kind::question) {
-    peer.question.store(probe->number);
+    peer.questions[probe->subject()].store(probe->number);
     parts_.events.raise(peer, EventBox::probed);
+  } else if (probe->subject() != 0) {
+    peer.answers[probe->subject()].store(probe->number);
+    parts_.events.raise(peer, EventBox::answered);
   } else if (probe->number == peer.asking.load()) {
     peer.answered.store(probe->number);
   }

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "carrier.h"
 #include "joiner.h"
 #include "parts.h"
 
@@ -19,6 +20,7 @@ namespace tuntap {
 ///   3. open     in place; only what is authentic goes on, and only then the replay window moves
 ///   4. check    that the inner source belongs to the sender and the inner destination to this host
 ///   5. write    to the TUN; slices of one packet joined again
+/// What others ask to have carried goes on without being opened (carrier.h).
 class ReceiveLoop {
  public:
   ReceiveLoop(LoopParts parts, Counters counters);
@@ -35,6 +37,7 @@ class ReceiveLoop {
   int receive(size_t firstSlot, int flags);
   void takeMessage(const mmsghdr& message, uint8_t* data);
   void takeDatagram(uint8_t* data, size_t length, const Endpoint& from, uint8_t ecn);
+  void takeCarried(uint8_t* data, size_t length, const Endpoint& from, uint8_t ecn);
   void takeBody(Session& session, const DatagramHeader& header, uint8_t* body, size_t length, uint8_t ecn);
   void takeProbe(Peer& peer, const uint8_t* body, size_t length);
   bool merged(const Peer& peer, const IpHeader& ip, uint8_t* packet, uint8_t ecn);
@@ -45,6 +48,7 @@ class ReceiveLoop {
   LoopParts parts_;
   Counters counters_;
   Joiner joiner_;
+  Carrier carrier_;
   bool broken_ = false;
   std::unique_ptr<uint8_t[]> area_{new uint8_t[kReceiveSlots * kReceiveSlotBytes]};
   std::array<mmsghdr, kReceiveSlots> messages_{};

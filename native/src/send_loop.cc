@@ -65,8 +65,16 @@ void SendLoop::toPeer(Peer& peer, uint8_t* packet, const IpHeader& ip, const Vne
     if (dueAgain(peer.nextKeyWanted, kKeyWantedInterval)) parts_.events.raise(peer, EventBox::keyWanted);
     return counters_.droppedOf(peer.slot, Drop::txNoKey);
   }
+  Peer* hop = &peer;
+  uint32_t hopIndex = 0;
+  if (const unsigned carrier = peer.carrier.load(std::memory_order_relaxed); carrier != 0) {
+    hop = parts_.tables.peer(carrier);
+    const Session* between = hop == nullptr ? nullptr : hop->sending.load();
+    if (between == nullptr) return counters_.droppedOf(peer.slot, Drop::txNoKey);
+    hopIndex = between->sendIndex;
+  }
   const unsigned siding = sidings_.of(peer.slot);
-  const Way way{peer, *session, peer.endpoint.load(), static_cast<uint8_t>(ip.serviceIn(packet) & parts_.tosMask), static_cast<uint8_t>(siding)};
+  const Way way{peer, *session, *hop, hopIndex, hop->endpoint.load(), static_cast<uint8_t>(ip.serviceIn(packet) & parts_.tosMask), static_cast<uint8_t>(siding)};
   if (!way.to.known()) return counters_.droppedOf(peer.slot, Drop::txNoKey);
   // Before anything is sealed: a packet that will not find room should cost little.
   if (siding != Sidings::kMain && parts_.udp.waiting(siding) > fullAt(parts_.udp.queueBytes(siding)))
@@ -82,24 +90,35 @@ void SendLoop::toPeer(Peer& peer, uint8_t* packet, const IpHeader& ip, const Vne
   if (!tooLong(way, packet, ip, plan->headerLength + size_t{plan->gsoSize})) forwardSlices(way, packet, *plan, vnet);
 }
 
-/// True when the path would lose it, and so its sender was told (RFC 4459 §3.2): no router of IPv6 fragments, and what they say of a narrow wire
+/// True when the path would lose it, or, by a carrier, takes less than others, and so its sender was told (RFC 4459 §3.2): no router of IPv6 fragments, and what they say of a narrow wire
 /// may be lost. `longest` is the longest packet that it is cut into.
 bool SendLoop::tooLong(const Way& way, const uint8_t* packet, const IpHeader& ip, size_t longest) {
   constexpr size_t kOuter = 40 + 8 + kOverheadBytes + kDescBytes;
-  const size_t mtu = ip.v6 ? kLeastIpv6Mtu : kLeastIpv6Mtu - kOuter;
+  const size_t header = &way.hop == &way.peer ? 0 : RelayHeader::kBytes;
+  const size_t fits = way.peer.carriedMtu.load(std::memory_order_relaxed);
+  // An IPv4 packet whose sender allows it may be fragmented on the outside instead.
+  if (header != 0 && longest > fits && (ip.v6 || (packet[6] & 0x40) != 0)) {
+    tell(way.peer, packet, ip, fits);
+    return true;
+  }
+  const size_t mtu = ip.v6 ? kLeastIpv6Mtu : kLeastIpv6Mtu - kOuter - header;
   if (longest <= mtu || way.to.isIpv4()) return false;
-  Peer& peer = way.peer;
+  Peer& peer = way.hop;
   if (peer.answered.load(std::memory_order_relaxed) == peer.asking.load(std::memory_order_relaxed)) return false;
   if (dueAgain(peer.nextProbe, kProbeInterval)) parts_.events.raise(peer, EventBox::probeDue);
   if (coarseNow() < peer.askedAt.load(std::memory_order_relaxed) + kProbePatience) return false;
+  tell(way.peer, packet, ip, mtu);
+  return true;
+}
+
+void SendLoop::tell(Peer& peer, const uint8_t* packet, const IpHeader& ip, size_t mtu) {
   counters_.droppedOf(peer.slot, Drop::txTooLong);
-  if (!dueAgain(peer.nextTooLong, kTooLongInterval)) return true;
+  if (!dueAgain(peer.nextTooLong, kTooLongInterval)) return;
   uint8_t message[kTooBigBytes];
   VnetHeader plain{};
   const size_t length = tooBig(packet, ip, mtu, message);
   const iovec parts[2] = {{&plain, sizeof plain}, {message, length}};
   if (length > 0) parts_.tun.write(parts, 2);
-  return true;
 }
 
 /// A packet that fits the wire. When its checksum is still to be done, that stays so until it is in the other host's kernel; unless it
@@ -157,7 +176,8 @@ bool SendLoop::seal(const Way& way, DatagramType type, const uint8_t* plain, siz
     counters_.droppedOf(way.peer.slot, Drop::txExhausted);
     return false;
   }
-  const size_t total = kOverheadBytes + length;
+  const size_t before = &way.hop == &way.peer ? 0 : RelayHeader::kBytes;
+  const size_t total = before + kOverheadBytes + length;
   if (total > kMaxRunBytes) {
     counters_.droppedOf(way.peer.slot, Drop::txMalformed);
     return false;
@@ -167,6 +187,8 @@ bool SendLoop::seal(const Way& way, DatagramType type, const uint8_t* plain, siz
     flush();
     out = batch_.reserve(total);
   }
+  if (before != 0) RelayHeader{RelayHeader::Way::toCarrier, static_cast<uint8_t>(number), way.hopIndex, way.peer.name}.encode(out);
+  out += before;
   const uint64_t counter = lane.counter++;
   uint8_t nonce[kNonceBytes];
   Aead::nonceOf(static_cast<uint8_t>(number), counter, nonce);

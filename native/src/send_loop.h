@@ -30,6 +30,10 @@ class SendLoop {
   struct Way {
     Peer& peer;
     Session& session;
+    /// Whose socket gets it: the peer, or who carries it there.
+    Peer& hop;
+    /// Of the key with who carries it.
+    uint32_t hopIndex;
     Endpoint to;
     uint8_t tos;
     uint8_t siding;
@@ -38,6 +42,7 @@ class SendLoop {
   bool fillBatch();
   void forward(uint8_t* packet, size_t length, const VnetHeader& vnet);
   bool tooLong(const Way& way, const uint8_t* packet, const IpHeader& ip, size_t longest);
+  void tell(Peer& peer, const uint8_t* packet, const IpHeader& ip, size_t mtu);
   void forwardWhole(const Way& way, uint8_t* packet, const IpHeader& ip, const VnetHeader& vnet);
   void forwardSlices(const Way& way, uint8_t* packet, const SlicePlan& plan, const VnetHeader& vnet);
   void toPeer(Peer& peer, uint8_t* packet, const IpHeader& ip, const VnetHeader& vnet);

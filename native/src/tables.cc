@@ -15,16 +15,18 @@ void Tables::setRoutes(const std::vector<RouteRange>& ranges) {
   grace.retire([old] { delete old; });
 }
 
-Peer& Tables::addPeer(unsigned slot) {
+Peer& Tables::addPeer(unsigned slot, uint64_t name) {
   if (Peer* present = peer(slot)) return *present;
-  Peer* made = new Peer(slot);
+  Peer* made = new Peer(slot, name);
   peers_[slot].store(made);
+  if (name != 0) names_.insert(*made);
   return *made;
 }
 
 void Tables::removePeer(unsigned slot) {
   Peer* peer = peers_[slot].exchange(nullptr);
   if (peer == nullptr) return;
+  if (peer->name != 0) names_.remove(*peer);
   while (!peer->sessions.empty()) removeSession(*peer->sessions.back());
   grace.retire([peer] { delete peer; });
 }

@@ -11,7 +11,7 @@
 #include "grace.h"
 #include "peer.h"
 #include "route_table.h"
-#include "session_index.h"
+#include "lookup_index.h"
 
 namespace tuntap {
 
@@ -39,10 +39,12 @@ class Tables {
   }
   Peer* peer(unsigned slot) const { return peers_[slot].load(); }
   Session* session(uint32_t receiveIndex) const { return sessions_.find(receiveIndex); }
+  Peer* named(uint64_t name) const { return name == 0 ? nullptr : names_.find(name); }
 
   // Event loop.
   void setRoutes(const std::vector<RouteRange>& ranges);
-  Peer& addPeer(unsigned slot);
+  /// A name counts when the peer is new.
+  Peer& addPeer(unsigned slot, uint64_t name = 0);
   void removePeer(unsigned slot);
   void addSession(Peer& peer, std::unique_ptr<Session> session);
   void removeSession(Session& session);
@@ -53,7 +55,8 @@ class Tables {
   const std::optional<Prefix> prefix_;
   std::atomic<RouteTable*> routes_;
   std::unique_ptr<std::atomic<Peer*>[]> peers_{new std::atomic<Peer*>[kMaxSlots]()};
-  SessionIndex sessions_;
+  LookupIndex<Session, &Session::receiveIndex> sessions_;
+  LookupIndex<Peer, &Peer::name> names_;
 };
 
 }  // namespace tuntap

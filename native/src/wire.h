@@ -19,7 +19,18 @@
 ///   type 1: one IP packet, or nothing: a keepalive.
 ///   type 2: a description (12 bytes), the headers of a packet that was larger than the wire, and one slice of its payload. Every
 ///           such datagram stands alone: the receiver can make a valid IP packet of it, or join it with its neighbours.
-///   type 3: a question (0) or its answer (1), 1 byte; its number, 4 bytes; and zeros. A question is as long as the longest datagram of its sender.
+///   type 3: a question (0) or its answer (1), 1 byte; its number, 4 bytes; and zeros. A question about sizes is as long as the longest datagram of
+///           its sender; one whose number has its highest bit set asks whether anything passes, and is short.
+///
+/// A third host may carry a datagram between two that cannot reach each other. In front of it then stands:
+///
+///    0      1      2      3      4                8                        16
+///    +------+------+------+------+----------------+------------------------+-----------//------------+
+///    | type | lane |  0   |  0   | receiver index |    name of the last    |       the datagram      |
+///    +------+------+------+------+----------------+------------------------+-----------//------------+
+///
+/// Type 4 goes to the one that carries, type 5 from there to the last. The index belongs to a key between the two ends of this part of the way,
+/// and says who has sent it; the lane is the datagram's.
 ///
 ///    0          1       2           4            5             6               7     8       10         12
 ///    +----------+-------+-----------+------------+-------------+---------------+-----+-------+----------+
@@ -57,6 +68,37 @@ struct DatagramHeader {
   }
 };
 
+/// What stands before a datagram that is carried; nothing in it is a secret, and nothing is believed without looking who sent it.
+struct RelayHeader {
+  static constexpr size_t kBytes = 16;
+  enum class Way : uint8_t { toCarrier = 4, toLast = 5 };
+
+  Way way;
+  uint8_t lane;
+  uint32_t index;
+  uint64_t name;
+
+  void encode(uint8_t* out) const {
+    out[0] = static_cast<uint8_t>(way);
+    out[1] = lane;
+    out[2] = 0;
+    out[3] = 0;
+    storeBe32(out + 4, index);
+    storeBe64(out + 8, name);
+  }
+
+  /// Whether this is for RelayHeader::decode.
+  static bool stands(const uint8_t* data, size_t length) { return length > 0 && (data[0] == 4 || data[0] == 5); }
+
+  /// Nothing unless a well-formed datagram is behind it: so what is carried is never carried again.
+  static std::optional<RelayHeader> decode(const uint8_t* data, size_t length) {
+    if (length < kBytes || !stands(data, length) || data[2] != 0 || data[3] != 0) return std::nullopt;
+    const auto inner = DatagramHeader::decode(data + kBytes, length - kBytes);
+    if (!inner || inner->lane != data[1]) return std::nullopt;
+    return RelayHeader{static_cast<Way>(data[0]), data[1], loadBe32(data + 4), loadBe64(data + 8)};
+  }
+};
+
 /// The lane of a sending thread; each has its own. The receiver's kernel gives a datagram to the socket whose number is lane + receiver index,
 /// modulo their count (UdpSocket::openSidings). So a peer with as many queues takes what thread n sent with its n-th, whatever the index: a
 /// kernel sends a flow by the queue of the device that it last came out of, and one that changed queues with each answer would be reordered.
@@ -64,13 +106,20 @@ constexpr unsigned laneFor(unsigned queue, unsigned queues, uint32_t receiverInd
   return (queue + queues - receiverIndex % queues) % queues;
 }
 
-/// Whether a datagram of full size passes: asked and answered.
+/// Whether a datagram of full size passes, or any: asked and answered.
 struct Probe {
   static constexpr size_t kBytes = 5;
+  /// Of what is asked a question may be open at the same time: sizes, the direct way, the way by a carrier. The number says which.
+  static constexpr unsigned kSubjects = 3;
+  static constexpr uint32_t kReach = 0x8000'0000;
+  static constexpr uint32_t kCarried = 0x4000'0000;
   enum class Kind : uint8_t { question, answer };
 
   Kind kind;
   uint32_t number;
+
+  /// 0: sizes, 1: the direct way, 2: the way by a carrier.
+  unsigned subject() const { return (number & kReach) == 0 ? 0 : (number & kCarried) == 0 ? 1 : 2; }
 
   void encode(uint8_t* out) const {
     out[0] = static_cast<uint8_t>(kind);

@@ -27,6 +27,7 @@ export interface AddonOptions {
   readonly udpCoalescing?: boolean | undefined;
   readonly ipsecMb?: boolean | undefined;
   readonly copyDscp?: boolean | undefined;
+  readonly carries?: boolean | undefined;
   /** 12 bytes: DatapathOptions.ipv6Prefix. */
   readonly prefix?: Uint8Array | undefined;
   readonly rekeyAfter?: bigint | undefined;
@@ -36,7 +37,10 @@ export interface AddonOptions {
 export interface AddonDatapath {
   readonly port: number;
   readonly features: DatapathFeatures;
-  setPeer(slot: number, address: string, port: number): void;
+  setPeer(slot: number, address: string, port: number, name: bigint): void;
+  /** 0: no carrier, here and below. */
+  setCarrier(slot: number, carrier: number): void;
+  ask(slot: number, number: number, carrier: number): boolean;
   removePeer(slot: number): void;
   setRoutes(triples: Uint32Array): void;
   setKeys(slot: number, keys: readonly object[]): void;
@@ -57,6 +61,7 @@ export interface DatapathFeatures {
 export type AddonEvent =
   | { readonly type: 'keyWanted' | 'rekeyDue'; readonly slot: number }
   | { readonly type: 'keyConfirmed'; readonly slot: number; readonly receiveIndex: number }
+  | { readonly type: 'answered'; readonly slot: number; readonly number: number }
   | {
       readonly type: 'roamed';
       readonly slot: number;

@@ -11,7 +11,9 @@ import {
   checkEndpoint,
   checkIpv6Prefix,
   checkKeys,
+  checkName,
   checkPort,
+  checkQuestion,
   checkRoutes,
   checkSlot,
 } from '../ports/datapath-check.ts';
@@ -82,6 +84,7 @@ export async function openNativeDatapath(options: NativeDatapathOptions): Promis
     udpCoalescing: !without.includes('udpCoalescing'),
     ipsecMb: !without.includes('ipsecMb'),
     copyDscp: options.copyDscp,
+    carries: options.carries,
     prefix: options.ipv6Prefix === undefined ? undefined : checkIpv6Prefix(options.ipv6Prefix),
     rekeyAfter: limits.rekeyAfter,
     rejectAfter: limits.rejectAfter,
@@ -116,11 +119,23 @@ function wrap(native: AddonDatapath, counters: SharedCounters): NativeDatapath {
       if (closing === undefined) features = native.features;
       return features;
     },
-    setPeer(slot, endpoint) {
+    setPeer(slot, endpoint, name) {
       checkSlot(slot);
+      if (name !== undefined) checkName(name);
       if (endpoint) checkEndpoint(endpoint, (text) => isIP(text) !== 0);
       counters.begin(slot);
-      native.setPeer(slot, endpoint?.address ?? '', endpoint?.port ?? 0);
+      native.setPeer(slot, endpoint?.address ?? '', endpoint?.port ?? 0, name ?? 0n);
+    },
+    setCarrier(slot, carrier) {
+      checkSlot(slot);
+      if (carrier !== null) checkSlot(carrier);
+      refusing(() => native.setCarrier(slot, carrier ?? 0));
+    },
+    ask(slot, number, carrier) {
+      checkSlot(slot);
+      checkQuestion(number);
+      if (carrier !== null) checkSlot(carrier);
+      return native.ask(slot, number, carrier ?? 0);
     },
     removePeer(slot) {
       checkSlot(slot);
@@ -134,11 +149,7 @@ function wrap(native: AddonDatapath, counters: SharedCounters): NativeDatapath {
     setKeys(slot, keys) {
       checkSlot(slot);
       checkKeys(keys);
-      try {
-        native.setKeys(slot, keys);
-      } catch (error) {
-        throw new DatapathError('bad-argument', error instanceof Error ? error.message : String(error));
-      }
+      refusing(() => native.setKeys(slot, keys));
     },
     counters: () => counters.read(),
     close() {
@@ -146,6 +157,15 @@ function wrap(native: AddonDatapath, counters: SharedCounters): NativeDatapath {
       return closing;
     },
   };
+}
+
+/** What only the tables can tell to be wrong. */
+function refusing(call: () => void): void {
+  try {
+    call();
+  } catch (error) {
+    throw new DatapathError('bad-argument', error instanceof Error ? error.message : String(error));
+  }
 }
 
 function translate(event: AddonEvent, device: string): DatapathEvent {

@@ -7,7 +7,7 @@ import {
 } from '../ports/datapath.ts';
 
 /** The layout that native/src/counters.h writes: per thread the drops, then four words for each slot. */
-const DROP_WORDS = 16;
+const DROP_WORDS = 24;
 const SLOT_WORDS = 4;
 export const WORDS_PER_THREAD = DROP_WORDS + SLOT_WORDS * MAX_SLOTS;
 
@@ -17,6 +17,7 @@ interface Sums {
   receivedPackets: bigint;
   receivedBytes: bigint;
   dropped: bigint;
+  relayedBytes: bigint;
 }
 
 const ZERO: PeerCounters = {
@@ -25,6 +26,7 @@ const ZERO: PeerCounters = {
   receivedPackets: 0n,
   receivedBytes: 0n,
   dropped: 0n,
+  relayedBytes: 0n,
 };
 
 /**
@@ -52,6 +54,7 @@ export function createSharedCounters(memory: BigUint64Array): SharedCounters {
       const packets = Atomics.load(memory, at);
       const bytes = Atomics.load(memory, at + 1);
       sums.dropped += Atomics.load(memory, at + 2);
+      sums.relayedBytes += Atomics.load(memory, at + 3);
       if (thread % 2 === 0) {
         sums.sentPackets += packets;
         sums.sentBytes += bytes;
@@ -106,5 +109,6 @@ function combine(left: PeerCounters, right: PeerCounters, sign: bigint): PeerCou
     receivedPackets: left.receivedPackets + sign * right.receivedPackets,
     receivedBytes: left.receivedBytes + sign * right.receivedBytes,
     dropped: left.dropped + sign * right.dropped,
+    relayedBytes: left.relayedBytes + sign * right.relayedBytes,
   };
 }

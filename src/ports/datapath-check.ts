@@ -11,6 +11,7 @@ import {
 /** What both data paths refuse, before anything is changed. All throw DatapathError `bad-argument`. */
 
 const MAX_U32 = 0xffff_ffff;
+const MAX_U64 = 0xffff_ffff_ffff_ffffn;
 const KEY_BYTES = 32;
 /** IFNAMSIZ - 1, and nothing that a shell, a path or the kernel gives a meaning. */
 const DEVICE = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,14}$/;
@@ -81,4 +82,13 @@ export function checkKeys(keys: readonly SessionKey[]): void {
     if (key.send) sending++;
   }
   if (sending > 1) refuse('at most one key of a peer seals departing packets');
+}
+
+export function checkName(name: bigint): void {
+  if (name < 1n || name > MAX_U64) refuse(`${name} is not a name: use a number from 1 to 2^64-1`);
+}
+
+export function checkQuestion(number: number): void {
+  if (!Number.isInteger(number) || number < 1 || number >= 2 ** 30)
+    refuse(`${number} is not a question's number: use one from 1 to 2^30-1`);
 }

@@ -7,8 +7,11 @@
 export interface Datapath {
   /** The bound UDP port. */
   readonly port: number;
-  /** Makes a peer known or changes where its datagrams go (`null`: nowhere yet). An authenticated packet from elsewhere moves it. */
-  setPeer(slot: number, endpoint: UdpEndpoint | null): void;
+  /**
+   * Makes a peer known or changes where its datagrams go (`null`: nowhere yet). An authenticated packet from elsewhere moves it.
+   * `name`: 64 bits by which all hosts know it, 1 … 2^64-1; it counts the first time, and without one nothing is carried to the peer.
+   */
+  setPeer(slot: number, endpoint: UdpEndpoint | null, name?: bigint): void;
   /** Forgets the peer with its keys; counters of the slot return to 0. Unknown slots are fine. */
   removePeer(slot: number): void;
   /**
@@ -22,6 +25,16 @@ export interface Datapath {
    * packet goes out under it, so that the other side learns that it can be used.
    */
   setKeys(slot: number, keys: readonly SessionKey[]): void;
+  /**
+   * What goes to the peer is sealed for it as ever, and goes by way of the peer in the slot `carrier`, who passes it on unread; `null`: directly.
+   * Its packets are then shorter by RELAY_BYTES. Throws DatapathError `bad-argument` for an unknown peer, or one without a name.
+   */
+  setCarrier(slot: number, carrier: number | null): void;
+  /**
+   * Asks the peer to send `number` (1 … 2^30-1) back, by way of a carrier or directly, whichever way packets take now. The answer is an event.
+   * False when there is no key or no place to send it to.
+   */
+  ask(slot: number, number: number, carrier: number | null): boolean;
   /** Reads shared memory; costs no call into the threads. */
   counters(): DatapathCounters;
   /** Stops the threads and closes the descriptors; the TUN device stays when it was made persistent. Resolves when they are gone. */
@@ -64,6 +77,8 @@ export type DatapathEvent =
   | { readonly type: 'keyConfirmed'; readonly slot: number; readonly receiveIndex: number }
   /** An authenticated packet came from a new address, which is now the peer's. */
   | { readonly type: 'roamed'; readonly slot: number; readonly endpoint: UdpEndpoint }
+  /** The peer has sent back what it was asked to. */
+  | { readonly type: 'answered'; readonly slot: number; readonly number: number }
   /** A sending key has passed REKEY_AFTER_PACKETS. */
   | { readonly type: 'rekeyDue'; readonly slot: number }
   /** The device or the socket failed for good; the path is down. */
@@ -82,6 +97,8 @@ export interface DatapathOptions {
    * a prefix all are.
    */
   readonly ipv6Prefix?: string;
+  /** Whether datagrams are carried from one peer to another that it cannot reach. Default true. */
+  readonly carries?: boolean;
   readonly onEvent: (event: DatapathEvent) => void;
 }
 
@@ -104,6 +121,8 @@ export interface PeerCounters {
   readonly receivedPackets: bigint;
   readonly receivedBytes: bigint;
   readonly dropped: bigint;
+  /** Bytes of datagrams of this peer that were carried on to others, headers of the carrying included. */
+  readonly relayedBytes: bigint;
 }
 
 export const DROP_REASONS = [
@@ -137,11 +156,21 @@ export const DROP_REASONS = [
   'rxDestination',
   /** The TUN refused the packet or its queue is full. */
   'rxQueue',
+  /** To be carried on: this host does not. */
+  'relayOff',
+  /** To be carried on, or carried here: from no peer with a proven key, or not from where that peer is. */
+  'relayStranger',
+  /** To be carried on: to nobody who has a key with this host and is reached directly, or back to who sent it. */
+  'relayNowhere',
+  /** To be carried on: the socket's queue is needed for what this host sends itself, or the kernel refused. */
+  'relayQueue',
 ] as const;
 export type DropReason = (typeof DROP_REASONS)[number];
 
 export const MAX_SLOTS = 16_384;
 export const MAX_KEYS = 3;
+/** What stands before a datagram that is carried. */
+export const RELAY_BYTES = 16;
 /** Rekey at 2^60 packets, stop with margin before the 64-bit counter ends. */
 export const REKEY_AFTER_PACKETS = 1n << 60n;
 export const REJECT_AFTER_PACKETS = (1n << 64n) - (1n << 13n) - 1n;

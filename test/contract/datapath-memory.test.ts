@@ -16,12 +16,12 @@ function createRig(): DatapathRig {
   const closers: (() => Promise<void>)[] = [];
   let hosts = 0;
   return {
-    async open(limits = {}) {
+    async open({ carries = true, ...limits } = {}) {
       const events: DatapathEvent[] = [];
       const received: Uint8Array[] = [];
       const host = `10.99.0.${++hosts}`;
       const datapath = await openMemoryDatapath(
-        { ...HOST, onEvent: (event) => events.push(event) },
+        { ...HOST, carries, onEvent: (event) => events.push(event) },
         { wire, clock, host, limits, onPacket: (one) => received.push(one) },
       );
       closers.push(() => datapath.close());

@@ -136,7 +136,7 @@ export function createNativeRig(always: NativeRigOptions = {}): NativeRig {
   }
 
   return {
-    open: (limits) => openNative(limits ? { limits } : {}),
+    open: ({ carries = true, ...limits } = {}) => openNative({ limits, carries }),
     openNative,
     async stranger() {
       const socket = createSocket({ type: 'udp4', recvBufferSize: 4 << 20 });

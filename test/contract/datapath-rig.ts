@@ -12,7 +12,7 @@ import type { DatagramHeader } from '../../src/ports/memory/datagram.ts';
 /** What an implementation must offer so that the suite can look at both of its sides: the host's stack and the wire. */
 export interface DatapathRig {
   /** A data path with nothing in its tables. */
-  open(limits?: { readonly rekeyAfter?: bigint; readonly rejectAfter?: bigint }): Promise<RigHost>;
+  open(change?: RigChange): Promise<RigHost>;
   /** A socket on the wire that the test speaks through. */
   stranger(): Promise<RigStranger>;
   seal(key: Uint8Array, suite: CipherSuite, header: DatagramHeader, body: Uint8Array): Uint8Array;
@@ -21,6 +21,12 @@ export interface DatapathRig {
   until(condition: () => boolean): Promise<void>;
   /** Closes everything that was opened. */
   end(): Promise<void>;
+}
+
+export interface RigChange {
+  readonly rekeyAfter?: bigint;
+  readonly rejectAfter?: bigint;
+  readonly carries?: boolean;
 }
 
 export interface RigHost {

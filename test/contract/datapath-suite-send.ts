@@ -45,6 +45,7 @@ export function sendStories(rig: DatapathRig): void {
         receivedPackets: 1n,
         receivedBytes: 24n,
         dropped: 0n,
+        relayedBytes: 0n,
       });
       assert.equal(there.total.receivedBytes, here.total.sentBytes);
       assert.deepEqual([drops(a), drops(b)], [{}, {}]);

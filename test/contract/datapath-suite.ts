@@ -2,6 +2,7 @@ import { afterEach, describe } from 'node:test';
 import type { DatapathRig } from './datapath-rig.ts';
 import { ipv6Stories } from './datapath-suite-ipv6.ts';
 import { receiveStories } from './datapath-suite-receive.ts';
+import { relayStories } from './datapath-suite-relay.ts';
 import { sendStories } from './datapath-suite-send.ts';
 import { tableStories } from './datapath-suite-tables.ts';
 
@@ -14,5 +15,6 @@ export function datapathSuite(name: string, createRig: () => DatapathRig): void 
     receiveStories(rig);
     tableStories(rig);
     ipv6Stories(rig);
+    relayStories(rig);
   });
 }

@@ -1,4 +1,4 @@
-import type { CipherSuite } from '../datapath.ts';
+import { type CipherSuite, RELAY_BYTES } from '../datapath.ts';
 
 /** The datagram of native/src/wire.h, and a cipher for the twin: see openMemoryDatapath. */
 export interface DatagramHeader {
@@ -29,6 +29,38 @@ export function parseDatagram(datagram: Uint8Array): DatagramHeader | undefined 
   const lane = view.getUint8(1);
   if (type < 1 || type > 3 || lane >= LANES || view.getUint16(2) !== 0) return undefined;
   return { type, lane, index: view.getUint32(4), counter: view.getBigUint64(8) };
+}
+
+/** What stands before a datagram that is carried; see native/src/wire.h. */
+export interface RelayHeader {
+  readonly type: 4 | 5;
+  readonly index: number;
+  readonly name: bigint;
+}
+
+export function isCarried(datagram: Uint8Array): boolean {
+  return datagram[0] === 4 || datagram[0] === 5;
+}
+
+export function writeRelayed(header: RelayHeader, datagram: Uint8Array): Uint8Array {
+  const out = new Uint8Array(RELAY_BYTES + datagram.length);
+  const view = new DataView(out.buffer);
+  view.setUint8(0, header.type);
+  view.setUint8(1, datagram[1] ?? 0);
+  view.setUint32(4, header.index);
+  view.setBigUint64(8, header.name);
+  out.set(datagram, RELAY_BYTES);
+  return out;
+}
+
+/** Undefined unless a well-formed datagram is behind it. */
+export function parseRelayed(datagram: Uint8Array): (RelayHeader & { datagram: Uint8Array }) | undefined {
+  if (datagram.length < RELAY_BYTES || !isCarried(datagram)) return undefined;
+  const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength);
+  const inner = datagram.subarray(RELAY_BYTES);
+  if (view.getUint16(2) !== 0 || parseDatagram(inner)?.lane !== view.getUint8(1)) return undefined;
+  const type = view.getUint8(0) as 4 | 5;
+  return { type, index: view.getUint32(4), name: view.getBigUint64(8), datagram: inner };
 }
 
 export function sealMemory(

@@ -25,6 +25,9 @@ export interface Session {
 
 export interface Peer {
   readonly slot: number;
+  readonly name: bigint | undefined;
+  /** Slot of the peer that carries what goes to this one. */
+  carrier: number | null;
   readonly counters: { -readonly [Name in keyof PeerCounters]: PeerCounters[Name] };
   /** By receive index. */
   readonly sessions: Map<number, Session>;
@@ -37,7 +40,8 @@ export interface Peer {
 export interface PeerTable {
   peer(slot: number): Peer | undefined;
   session(receiveIndex: number): Session | undefined;
-  set(slot: number, endpoint: UdpEndpoint | null): Peer;
+  named(name: bigint): Peer | undefined;
+  set(slot: number, endpoint: UdpEndpoint | null, name: bigint | undefined): Peer;
   remove(slot: number): void;
   /** Throws DatapathError `bad-argument`; then nothing has changed. */
   setKeys(slot: number, keys: readonly SessionKey[]): Peer;
@@ -51,6 +55,7 @@ const NO_TRAFFIC: PeerCounters = {
   receivedPackets: 0n,
   receivedBytes: 0n,
   dropped: 0n,
+  relayedBytes: 0n,
 };
 
 export function createPeerTable(): PeerTable {
@@ -77,8 +82,11 @@ export function createPeerTable(): PeerTable {
   return {
     peer: (slot) => peers.get(slot),
     session: (receiveIndex) => sessions.get(receiveIndex),
-    set(slot, endpoint) {
+    named: (name) => [...peers.values()].find((peer) => peer.name === name),
+    set(slot, endpoint, name) {
       const fresh = {
+        name,
+        carrier: null,
         counters: { ...NO_TRAFFIC },
         sessions: new Map(),
         sending: undefined,

@@ -15,13 +15,24 @@ import {
   checkEndpoint,
   checkIpv6Prefix,
   checkKeys,
+  checkName,
   checkPort,
+  checkQuestion,
   checkRoutes,
   checkSlot,
 } from '../datapath-check.ts';
-import { openMemory, parseDatagram, sealMemory } from './datagram.ts';
+import { createCarrier, isSame } from './carrier.ts';
+import {
+  type DatagramHeader,
+  isCarried,
+  openMemory,
+  parseDatagram,
+  sealMemory,
+  writeRelayed,
+} from './datagram.ts';
 import type { MemoryWire } from './datagram-wire.ts';
 import { createPeerTable, type Peer, type Session } from './datapath-peers.ts';
+import { parseInner } from './inner-packet.ts';
 import { createReplayWindow } from './replay-window.ts';
 
 export interface MemoryDatapath extends Datapath {
@@ -43,6 +54,9 @@ const KEY_WANTED_INTERVAL = 1_000;
 const TX_LANE = 0;
 const CONTROL_LANE = 4;
 const PROBE_BYTES = 5;
+/** Of a question's number: native/src/wire.h. */
+const REACH = 0x8000_0000;
+const CARRIED = 0x4000_0000;
 
 /**
  * The data path without a kernel: the same rules, counters and events as the native one, over a MemoryWire. Its cipher is a
@@ -83,7 +97,7 @@ export async function openMemoryDatapath(
   const pending = new Map<string, DatapathEvent>();
   const raise = (event: DatapathEvent): void => {
     if (pending.size === 0) clock.setTimer(0, tell);
-    const key = 'receiveIndex' in event ? event.receiveIndex : '';
+    const key = 'receiveIndex' in event ? event.receiveIndex : 'number' in event ? event.number : '';
     pending.set(`${event.type} ${'slot' in event ? event.slot : ''} ${key}`, event);
   };
   const tell = (): void => {
@@ -92,7 +106,13 @@ export async function openMemoryDatapath(
     for (const event of events) if (open) options.onEvent(event);
   };
 
-  const endpoint = wire.bind(parts.host, options.port, (datagram, from) => receive(datagram, from));
+  const endpoint = wire.bind(parts.host, options.port, (datagram, from) => arrive(datagram, from));
+
+  const carrier = createCarrier({
+    table,
+    carries: options.carries ?? true,
+    send: (to, datagram) => wire.send(endpoint, to, datagram),
+  });
 
   /** read → look up → seal → send */
   function send(packet: Uint8Array) {
@@ -109,9 +129,9 @@ export async function openMemoryDatapath(
       wantKey(peer);
       return drop('txNoKey', peer);
     }
-    if (!peer.endpoint) return drop('txNoKey', peer);
+    if (!carrier.hopTo(peer, peer.carrier)) return drop('txNoKey', peer);
     if (session.counter >= rejectAfter) return drop('txExhausted', peer);
-    transmit(session, peer.endpoint, packet.subarray(0, ip.length));
+    transmit(session, packet.subarray(0, ip.length));
     peer.counters.sentPackets++;
     peer.counters.sentBytes += BigInt(ip.length);
   }
@@ -122,11 +142,18 @@ export async function openMemoryDatapath(
     raise({ type: 'keyWanted', slot: peer.slot });
   }
 
-  function transmit(session: Session, to: UdpEndpoint, body: Uint8Array): void {
+  function put(session: Session, by: number | null, header: Omit<DatagramHeader, 'index'>, body: Uint8Array) {
+    const hop = carrier.hopTo(session.peer, by);
+    if (!hop) return false;
     const { sendKey, sendIndex, suite } = session.key;
-    const counter = session.counter++;
-    const datagram = sealMemory(sendKey, suite, { type: 1, lane: TX_LANE, index: sendIndex, counter }, body);
-    wire.send(endpoint, to, datagram);
+    const datagram = sealMemory(sendKey, suite, { ...header, index: sendIndex }, body);
+    const relay = { type: 4, index: hop.session.key.sendIndex, name: session.peer.name ?? 0n } as const;
+    wire.send(endpoint, hop.to, by === null ? datagram : writeRelayed(relay, datagram));
+    return true;
+  }
+
+  function transmit(session: Session, body: Uint8Array): void {
+    put(session, session.peer.carrier, { type: 1, lane: TX_LANE, counter: session.counter++ }, body);
     if (session.counter < rekeyAfter || session.rekeyAsked) return;
     session.rekeyAsked = true;
     raise({ type: 'rekeyDue', slot: session.peer.slot });
@@ -135,15 +162,23 @@ export async function openMemoryDatapath(
   function greet(peer: Peer): void {
     const session = peer.sending;
     if (!session || session.greeted || !peer.endpoint) return;
-    session.greeted = true;
-    const { sendKey, sendIndex, suite } = session.key;
-    const header = { type: 1, lane: CONTROL_LANE, index: sendIndex, counter: 0n };
-    wire.send(endpoint, peer.endpoint, sealMemory(sendKey, suite, header, new Uint8Array(0)));
+    session.greeted = put(
+      session,
+      peer.carrier,
+      { type: 1, lane: CONTROL_LANE, counter: 0n },
+      new Uint8Array(0),
+    );
   }
 
-  /** receive → open → check source → write */
-  function receive(datagram: Uint8Array, from: UdpEndpoint) {
+  function arrive(datagram: Uint8Array, from: UdpEndpoint) {
     if (!open) return;
+    if (!isCarried(datagram)) return receive(datagram, from);
+    const inner = carrier.take(datagram, from);
+    if (inner) receive(inner, null);
+  }
+
+  /** receive → open → check source → write. `from` null: another host has carried it. */
+  function receive(datagram: Uint8Array, from: UdpEndpoint | null) {
     const header = parseDatagram(datagram);
     if (!header) return drop('rxMalformed');
     const session = table.session(header.index);
@@ -169,21 +204,24 @@ export async function openMemoryDatapath(
     const { peer } = session;
     const [kind = 2] = body;
     if (body.length < PROBE_BYTES || kind > 1) return drop('rxInner', peer);
-    if (kind === 1 || !peer.sending || !peer.endpoint) return;
-    const { sendKey, sendIndex, suite } = peer.sending.key;
-    const header = { type: 3, lane: CONTROL_LANE, index: sendIndex, counter: ++peer.sending.said };
-    const reply = Uint8Array.of(1, ...body.subarray(1, PROBE_BYTES));
-    wire.send(endpoint, peer.endpoint, sealMemory(sendKey, suite, header, reply));
+    const number = new DataView(body.buffer, body.byteOffset).getUint32(1);
+    if (kind === 1 && number >= REACH) raise({ type: 'answered', slot: peer.slot, number: number % CARRIED });
+    if (kind === 1 || !peer.sending) return;
+    say(peer.sending, peer.carrier, Uint8Array.of(1, ...body.subarray(1, PROBE_BYTES)));
   }
 
-  function noteSender(session: Session, newest: boolean, from: UdpEndpoint): void {
+  function say(session: Session, by: number | null, body: Uint8Array): boolean {
+    return put(session, by, { type: 3, lane: CONTROL_LANE, counter: ++session.said }, body);
+  }
+
+  function noteSender(session: Session, newest: boolean, from: UdpEndpoint | null): void {
     const { peer } = session;
     if (!session.confirmed) {
       session.confirmed = true;
       raise({ type: 'keyConfirmed', slot: peer.slot, receiveIndex: session.key.receiveIndex });
     }
     const { endpoint: known } = peer;
-    if (!newest || (known && known.address === from.address && known.port === from.port)) return;
+    if (!newest || !from || isSame(known, from)) return;
     peer.endpoint = from;
     raise({ type: 'roamed', slot: peer.slot, endpoint: from });
   }
@@ -201,10 +239,11 @@ export async function openMemoryDatapath(
   return {
     port: endpoint.port,
     send,
-    setPeer(slot, to) {
+    setPeer(slot, to, name) {
       checkSlot(slot);
+      if (name !== undefined) checkName(name);
       if (to) checkEndpoint(to, isAddress);
-      if (open) greet(table.set(slot, to));
+      if (open) greet(table.set(slot, to, name));
     },
     removePeer(slot) {
       checkSlot(slot);
@@ -219,35 +258,29 @@ export async function openMemoryDatapath(
       checkKeys(keys);
       if (open) greet(table.setKeys(slot, keys));
     },
+    setCarrier(slot, by) {
+      checkSlot(slot);
+      if (by !== null) checkSlot(by);
+      const peer = table.peer(slot);
+      if (!open) return;
+      if (!peer || by === slot || (by !== null && peer.name === undefined))
+        throw new DatapathError('bad-argument', 'the peer is unknown or has no name');
+      peer.carrier = by;
+    },
+    ask(slot, number, by) {
+      checkSlot(slot);
+      checkQuestion(number);
+      if (by !== null) checkSlot(by);
+      const session = table.peer(slot)?.sending;
+      if (!open || !session) return false;
+      const body = new Uint8Array(PROBE_BYTES);
+      new DataView(body.buffer).setUint32(1, number + REACH + (by === null ? 0 : CARRIED));
+      return say(session, by, body);
+    },
     counters: () => table.counters(),
     async close() {
       open = false;
       wire.unbind(endpoint);
     },
   };
-}
-
-interface Inner {
-  /** Nobody's when absent. */
-  readonly source: number | undefined;
-  readonly destination: number | undefined;
-  readonly length: number;
-}
-
-/** RFC 791 §3.1, RFC 8200 §3: what native/src/ip.h reads of a packet. Undefined when it is malformed. */
-function parseInner(packet: Uint8Array, prefix: Uint8Array | undefined): Inner | undefined {
-  if (packet.length < 20) return undefined;
-  const view = new DataView(packet.buffer, packet.byteOffset, packet.byteLength);
-  const version = view.getUint8(0) >> 4;
-  if (version === 6 && packet.length >= 40) {
-    const length = 40 + view.getUint16(4);
-    if (length > packet.length || length > 65_535) return undefined;
-    const ownerAt = (at: number): number | undefined =>
-      prefix?.every((byte, n) => packet[at + n] === byte) ? view.getUint32(at + 12) : undefined;
-    return { source: ownerAt(8), destination: ownerAt(24), length };
-  }
-  const headerLength = (view.getUint8(0) & 15) * 4;
-  const length = view.getUint16(2);
-  if (version !== 4 || headerLength < 20 || headerLength > length || length > packet.length) return undefined;
-  return { source: view.getUint32(12), destination: view.getUint32(16), length };
 }
