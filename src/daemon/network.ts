@@ -14,6 +14,7 @@ import { createLibp2pTransport } from '../mesh/libp2p/transport.ts';
 import { genesisOf, type MembershipStateSection } from '../mesh/membership-state.ts';
 import { type Mesh, startMesh } from '../mesh/mesh.ts';
 import { createPaths, type Paths } from '../mesh/paths.ts';
+import { createRelays, type Relays } from '../mesh/relays.ts';
 import { createTrust, type Trust } from '../mesh/trust.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Datapath } from '../ports/datapath.ts';
@@ -37,6 +38,7 @@ export interface Network {
   readonly names: NameParts;
   readonly datapath: Datapath;
   readonly paths: Paths;
+  readonly relays: Relays;
   readonly trust: Trust;
   /** CIDR of the mesh. */
   readonly range: string;
@@ -96,6 +98,7 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
   const mtu = config.mtu ?? mtuFor(underlay, config);
   let failure: string | undefined;
   let datapath: Datapath | undefined;
+  let relays: Relays | undefined;
 
   const mesh = await startMesh({
     identity,
@@ -113,12 +116,14 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
         device: config.device,
         port: config.port,
         address: config.listen === '::' && !hasIpv6() ? '0.0.0.0' : config.listen,
+        carries: config.relay,
         onEvent(event) {
           if (event.type === 'failed') {
             failure = event.message;
             log.error('the packet path has failed', { error: event.message });
           }
           onEvent(event);
+          relays?.take(event);
         },
       });
       return datapath;
@@ -190,6 +195,14 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     trust,
     settings: { vni: config.vxlanVni, port: config.vxlanPort, mtu, ours: () => reach.data },
   });
+  relays = createRelays({
+    ...mesh,
+    self,
+    clock,
+    log,
+    datapath: datapath as Datapath,
+    carries: config.relay,
+  });
   try {
     progress('looking after what is attached');
     await isolation.start();
@@ -199,9 +212,11 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     engine?.start();
     await names.settle();
     await paths.start();
+    await relays.start();
   } catch (error) {
     isolation.stop();
     await unguard?.();
+    relays.close();
     await paths.close();
     await Promise.all([endpoints.stop(), docker.stop(), engine?.stop()]);
     await mesh.close();
@@ -223,6 +238,7 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     names,
     datapath: datapath as Datapath,
     paths,
+    relays,
     trust,
     range: cidr,
     mtu,
@@ -230,6 +246,7 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     failure: () => failure,
     async close() {
       stopLooking();
+      relays?.close();
       isolation.stop();
       await unguard?.();
       await names.stop();

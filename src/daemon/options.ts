@@ -27,6 +27,8 @@ export interface Config {
   readonly mtu: number | null;
   /** Whether packets inside the mesh may go past the machine's firewall and routing (host/shortcut.ts). */
   readonly shortcut: boolean;
+  /** Whether this host carries packets between others that do not reach each other. */
+  readonly relay: boolean;
   /** Whether Docker shall find this daemon; `auto`: where Docker is installed. */
   readonly docker: 'auto' | 'on' | 'off';
   readonly dockerSocket: string;
@@ -54,6 +56,7 @@ export type OptionName =
   | 'vxlan-vni'
   | 'mtu'
   | 'shortcut'
+  | 'relay'
   | 'docker'
   | 'docker-socket'
   | 'docker-engine'
@@ -188,7 +191,14 @@ export const OPTIONS: readonly Option[] = [
     value: 'on|off',
     help: "hand packets from the mesh to the mesh over directly (eBPF), past this host's own firewall and routing",
     initial: 'on',
-    problem: (value) => (['on', 'off'].includes(value) ? undefined : 'on or off'),
+    problem: onOff,
+  },
+  {
+    name: 'relay',
+    value: 'on|off',
+    help: 'carry packets, unread, between other hosts that do not reach each other directly',
+    initial: 'on',
+    problem: onOff,
   },
   {
     name: 'docker',
@@ -241,6 +251,10 @@ export const OPTIONS: readonly Option[] = [
       (LOG_LEVELS as readonly string[]).includes(value) ? undefined : `one of ${LOG_LEVELS.join(', ')}`,
   },
 ];
+
+function onOff(value: string): string | undefined {
+  return ['on', 'off'].includes(value) ? undefined : 'on or off';
+}
 
 function path(value: string): string | undefined {
   const good = /^\/[\x21-\x7e][\x20-\x7e]*$/.test(value) && !/(^|\/)\.\.?(\/|$)/.test(value);
@@ -301,6 +315,7 @@ export function toConfig(values: ReadonlyMap<OptionName, readonly string[]>, nic
     vxlanVni: Number(must('vxlan-vni')),
     mtu: mtu === undefined ? null : Number(mtu),
     shortcut: must('shortcut') === 'on',
+    relay: must('relay') === 'on',
     docker: must('docker') as Config['docker'],
     dockerSocket: must('docker-socket'),
     dockerEngine: must('docker-engine'),

@@ -1,5 +1,7 @@
 import { parseHostPort } from '../core/address.ts';
+import type { Crypto } from '../core/crypto.ts';
 import type { PeerId } from '../core/ids.ts';
+import { relayName } from '../core/relay.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import {
   type Datapath,
@@ -37,6 +39,7 @@ export interface Forwarding {
 
 export interface ForwardingParts {
   readonly self: PeerId;
+  readonly crypto: Pick<Crypto, 'hash'>;
   readonly clock: Clock;
   readonly log: Log;
   readonly datapath: Datapath;
@@ -58,7 +61,7 @@ interface Peer {
 }
 
 export function createForwarding(parts: ForwardingParts): Forwarding {
-  const { self, clock, log, datapath, membership, records, links, space } = parts;
+  const { self, crypto, clock, log, datapath, membership, records, links, space } = parts;
   const peers = new Map<PeerId, Peer>();
   const slots = new Map<number, PeerId>();
   /** Slots that were given back, oldest first: late events of the data path must not meet a new owner. */
@@ -96,7 +99,7 @@ export function createForwarding(parts: ForwardingParts): Forwarding {
     const added: Peer = { slot, candidates: [], endpoint: undefined, proven: false, boot: undefined };
     slots.set(slot, peer);
     peers.set(peer, added);
-    datapath.setPeer(slot, null);
+    datapath.setPeer(slot, null, relayName(crypto, peer));
     chooseEndpoint(peer);
     return added;
   }

@@ -50,6 +50,8 @@ export const KEY = {
   name: 'name/',
   /** `trust`: Declaration (core/path.ts), one an author. */
   trust: 'trust',
+  /** `reach`: Reach (core/relay.ts), one an author. */
+  reach: 'reach',
   /** `static/<network id>/<name>/<address>`: the author's version of a name given by hand, see static-names.ts. */
   static: 'static/',
   /** `fence/<peer id>/<part>`: the author's promise to take no more of a removed peer's entries than these (core/takeover.ts). */
