@@ -230,7 +230,8 @@ void Datapath::answer(Peer& peer) {
     if (number == 0 || peer.sending.load() == nullptr) continue;
     std::vector<uint8_t> body(Probe::kBytes);
     Probe{Probe::Kind::answer, number}.encode(body.data());
-    say(peer, peer.carrier.load(), DatagramType::probe, body);
+    const bool carried = (number & Probe::kReach) != 0 && (number & Probe::kCarried) != 0;
+    say(peer, carried ? peer.questionBy.load() : peer.carrier.load(), DatagramType::probe, body);
   }
 }
 

@@ -40,6 +40,8 @@ class Peer {
   std::atomic<int64_t> askedAt{0};
   std::atomic<uint32_t> answered{0};
   std::atomic<uint32_t> questions[Probe::kSubjects]{};
+  /// Slot of who carried the last question about that way: the answer tells of both directions, so it goes back there.
+  std::atomic<unsigned> questionBy{0};
   std::atomic<uint32_t> answers[Probe::kSubjects]{};
 
   /// Bits of EventBox; and when the next event of a kind that others can provoke may be raised (monotonic nanoseconds).

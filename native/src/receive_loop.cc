@@ -104,20 +104,24 @@ void ReceiveLoop::takeMessage(const mmsghdr& message, uint8_t* data) {
   const Endpoint from =
       Endpoint::fromKernel(*static_cast<const sockaddr_in6*>(message.msg_hdr.msg_name), message.msg_hdr.msg_namelen);
   for (size_t offset = 0; offset < length; offset += each)
-    takeDatagram(data + offset, std::min(each, length - offset), from, beside.ecn);
+    take(data + offset, std::min(each, length - offset), from, beside.ecn);
 }
 
-/// Where a datagram came from says nothing of its sender when another host has carried it.
+void ReceiveLoop::take(uint8_t* data, size_t length, const Endpoint& from, uint8_t ecn) {
+  if (RelayHeader::stands(data, length)) return takeCarried(data, length, from, ecn);
+  takeDatagram(data, length, from, nullptr, ecn);
+}
+
 void ReceiveLoop::takeCarried(uint8_t* data, size_t length, const Endpoint& from, uint8_t ecn) {
   const auto header = RelayHeader::decode(data, length);
   if (!header) return counters_.dropped(Drop::rxMalformed);
   if (header->way == RelayHeader::Way::toCarrier) return carrier_.take(*header, data, length, from, ecn);
-  if (carrier_.sender(*header, from) == nullptr) return counters_.dropped(Drop::relayStranger);
-  takeDatagram(data + RelayHeader::kBytes, length - RelayHeader::kBytes, Endpoint{}, ecn);
+  const Peer* carrier = carrier_.sender(*header, from);
+  if (carrier == nullptr) return counters_.dropped(Drop::relayStranger);
+  takeDatagram(data + RelayHeader::kBytes, length - RelayHeader::kBytes, from, carrier, ecn);
 }
 
-void ReceiveLoop::takeDatagram(uint8_t* data, size_t length, const Endpoint& from, uint8_t ecn) {
-  if (RelayHeader::stands(data, length)) return takeCarried(data, length, from, ecn);
+void ReceiveLoop::takeDatagram(uint8_t* data, size_t length, const Endpoint& from, const Peer* carrier, uint8_t ecn) {
   const auto header = DatagramHeader::decode(data, length);
   if (!header) return counters_.dropped(Drop::rxMalformed);
   Session* session = parts_.tables.session(header->index);
@@ -136,7 +140,9 @@ void ReceiveLoop::takeDatagram(uint8_t* data, size_t length, const Endpoint& fro
   ReplayWindow* window = session->makeWindow(header->lane);
   const auto mark = window == nullptr ? ReplayWindow::Mark::seen : window->mark(header->counter);
   if (mark == ReplayWindow::Mark::seen) return counters_.droppedOf(slot, Drop::rxReplayed);
-  noteSender(*session, mark == ReplayWindow::Mark::newest, from);
+  // Where it came from says nothing of its sender when another host has carried it.
+  noteSender(*session, mark == ReplayWindow::Mark::newest && carrier == nullptr, from);
+  if (header->type == DatagramType::probe) return takeProbe(session->peer, carrier, data + kHeaderBytes, bodyLength);
   takeBody(*session, *header, data + kHeaderBytes, bodyLength, ecn);
 }
 
@@ -162,7 +168,6 @@ void ReceiveLoop::takeBody(Session& session, const DatagramHeader& header, uint8
     refusedIf(session, joiner_.addWhole({ip, body}));
     return;
   }
-  if (header.type == DatagramType::probe) return takeProbe(session.peer, body, length);
   const auto slice = parseSlice(body, length);
   if (!slice) return counters_.droppedOf(slot, Drop::rxInner);
   uint8_t* packet = body + kDescBytes;
@@ -172,10 +177,11 @@ void ReceiveLoop::takeBody(Session& session, const DatagramHeader& header, uint8
 }
 
 /// The event loop answers: what it seals has a lane of its own.
-void ReceiveLoop::takeProbe(Peer& peer, const uint8_t* body, size_t length) {
+void ReceiveLoop::takeProbe(Peer& peer, const Peer* carrier, const uint8_t* body, size_t length) {
   const auto probe = Probe::decode(body, length);
   if (!probe) return counters_.droppedOf(peer.slot, Drop::rxInner);
   if (probe->kind == Probe::Kind::question) {
+    if (carrier != nullptr) peer.questionBy.store(carrier->slot);
     peer.questions[probe->subject()].store(probe->number);
     parts_.events.raise(peer, EventBox::probed);
   } else if (probe->subject() != 0) {

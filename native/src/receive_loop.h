@@ -36,10 +36,12 @@ class ReceiveLoop {
   void receiveBatch();
   int receive(size_t firstSlot, int flags);
   void takeMessage(const mmsghdr& message, uint8_t* data);
-  void takeDatagram(uint8_t* data, size_t length, const Endpoint& from, uint8_t ecn);
+  void take(uint8_t* data, size_t length, const Endpoint& from, uint8_t ecn);
+  /// `carrier` null: it came directly.
+  void takeDatagram(uint8_t* data, size_t length, const Endpoint& from, const Peer* carrier, uint8_t ecn);
   void takeCarried(uint8_t* data, size_t length, const Endpoint& from, uint8_t ecn);
   void takeBody(Session& session, const DatagramHeader& header, uint8_t* body, size_t length, uint8_t ecn);
-  void takeProbe(Peer& peer, const uint8_t* body, size_t length);
+  void takeProbe(Peer& peer, const Peer* carrier, const uint8_t* body, size_t length);
   bool merged(const Peer& peer, const IpHeader& ip, uint8_t* packet, uint8_t ecn);
   bool allowed(const Peer& peer, const IpHeader& ip, const uint8_t* packet);
   void noteSender(Session& session, bool newest, const Endpoint& from);

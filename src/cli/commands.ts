@@ -2,7 +2,6 @@ import type {
   Cleaned,
   EndpointStatus,
   Invitation,
-  PathRow,
   PeerStatus,
   Status,
   Stopped,
@@ -40,7 +39,7 @@ export async function status({ socket }: Context, section: Section | undefined):
 }
 
 async function paths(socket: string): Promise<Answer> {
-  const data = (await createClient(socket).get('/v1/paths')) as { paths: readonly PathRow[] };
+  const data = (await createClient(socket).get('/v1/paths')) as render.PathsAnswer;
   return answer(data, render.renderPaths);
 }
 

@@ -14,6 +14,7 @@ import type {
   TrustStatus,
   Warning,
 } from '../doors/control.ts';
+import type { RelayStatus } from '../doors/mesh-status.ts';
 import {
   clean,
   formatBytes,
@@ -113,6 +114,7 @@ function renderControlState(control: ControlLinkStatus): string {
 }
 
 function renderPath(path: PathStatus): string {
+  if (path.by !== null) return `${path.kind} via ${path.by}`;
   return path.endpoint === null ? path.kind : `${path.kind} ${path.endpoint}`;
 }
 
@@ -148,9 +150,14 @@ export function renderPeers({ peers }: { peers: readonly PeerStatus[] }): string
   );
 }
 
-export function renderPaths({ paths }: { paths: readonly PathRow[] }): string {
+export interface PathsAnswer {
+  readonly paths: readonly PathRow[];
+  readonly relay: RelayStatus | null;
+}
+
+export function renderPaths({ paths, relay }: PathsAnswer): string {
   if (paths.length === 0) return 'No paths, for there are no other peers.\n';
-  return formatTable(
+  const table = formatTable(
     ['PEER', 'PATH', 'MTU', 'LOSS', 'RTT', 'SENT', 'RECEIVED', 'WHY NOT BETTER'],
     paths.map((path) => [
       labelOf(path, paths),
@@ -163,6 +170,14 @@ export function renderPaths({ paths }: { paths: readonly PathRow[] }): string {
       path.reason ?? '',
     ]),
   );
+  return `${table}${renderRelay(relay)}`;
+}
+
+/** Nothing where nothing was carried. */
+function renderRelay(relay: RelayStatus | null): string {
+  if (relay === null || relay.pairs + relay.bytes === 0) return '';
+  const pairs = `${relay.pairs} ${relay.pairs === 1 ? 'pair' : 'pairs'} of other hosts`;
+  return `\nThis host relays for ${pairs}: ${formatBytes(relay.bytes)} so far.\n`;
 }
 
 export function renderTrust({ everywhere, subnets }: TrustStatus): string {

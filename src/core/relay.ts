@@ -7,7 +7,8 @@ import type { PeerId } from './ids.ts';
  * either way; time, answers and what is known of others come in as events, questions and decisions go out as actions. No clock or socket here.
  *
  *   unknown   asked once a second; an answer → works; none in PATIENCE → blocked
- *   works     asked when packets go out and none comes in, else now and then while in use; none in PATIENCE → blocked
+ *   works     asked when packets go out and none comes in, or the peer says that it does not get here, else now and then while in use; none in
+ *             PATIENCE → blocked, or much sooner where both ends find so
  *   blocked   the best candidate carries, as long as questions by it are answered; else the next one. Asked directly every RETRY; GOOD answers
  *             in a row (more after each recent fall) → works
  */
@@ -23,6 +24,8 @@ export type RelayEvent =
       /** Whether packets went out, and came in, since the last tick. */
       readonly sent: boolean;
       readonly received: boolean;
+      /** The peer tells that it does not reach this host directly. */
+      readonly doubted: boolean;
       /** Who could carry, best first. */
       readonly candidates: readonly PeerId[];
     }
@@ -49,6 +52,8 @@ export interface RelayPathStatus {
 /** Milliseconds; and questions in that time, of which none was answered. */
 export const PATIENCE = 3_000;
 const LOST = 3;
+/** The same where the peer has found already that nothing passes. */
+const DOUBTED_PATIENCE = 1_000;
 export const RETRY = 2_000;
 const WORKS_EVERY = 10_000;
 const CARRIED_EVERY = 5_000;
@@ -65,7 +70,7 @@ interface Way {
   /** Since the last answer. */
   asked: number;
   firstAt: number;
-  nextAt: number;
+  lastAt: number;
   answered: boolean;
   roundTrip: number | undefined;
 }
@@ -73,7 +78,7 @@ interface Way {
 const newWay = (): Way => ({
   asked: 0,
   firstAt: 0,
-  nextAt: Number.NEGATIVE_INFINITY,
+  lastAt: Number.NEGATIVE_INFINITY,
   answered: false,
   roundTrip: undefined,
 });
@@ -90,10 +95,10 @@ export function createRelayPath(): RelayPath {
   let needed = GOOD;
   let fellAt = Number.NEGATIVE_INFINITY;
 
-  function ask(way: Way, over: PeerId | undefined, every: number, now: number): RelayAction {
+  function ask(way: Way, over: PeerId | undefined, now: number): RelayAction {
     if (way.asked === 0) way.firstAt = now;
     way.asked += 1;
-    way.nextAt = now + every;
+    way.lastAt = now;
     number = (number % MAX_NUMBER) + 1;
     open.set(number, { by: over, at: now });
     return { type: 'ask', number, by: over };
@@ -113,7 +118,7 @@ export function createRelayPath(): RelayPath {
     needed = now - fellAt < FLAP_WITHIN ? Math.min(needed * 2, MOST_GOOD) : GOOD;
     fellAt = now;
     good = 0;
-    direct = { ...newWay(), nextAt: now + RETRY };
+    direct = { ...newWay(), lastAt: now };
   }
 
   function rise(): readonly RelayAction[] {
@@ -139,17 +144,19 @@ export function createRelayPath(): RelayPath {
 
   function onTick(event: RelayEvent & { type: 'tick' }, now: number): readonly RelayAction[] {
     for (const [key, { at }] of open) if (now - at > PATIENCE * 2) open.delete(key);
-    if (state !== 'blocked' && isLost(direct, now)) fall(now);
+    const isAgreed = event.doubted && direct.asked > 0 && now - direct.firstAt >= DOUBTED_PATIENCE;
+    if (state !== 'blocked' && (isAgreed || isLost(direct, now))) fall(now);
     if (state === 'blocked') return [...retry(now), ...carry(event, now)];
     const isSilent = event.sent && !event.received;
-    const isDue = state === 'unknown' || direct.asked > 0 || isSilent || (event.sent && now >= direct.nextAt);
-    return isDue ? [ask(direct, undefined, WORKS_EVERY, now)] : [];
+    const isUncertain = state === 'unknown' || direct.asked > 0 || isSilent;
+    const every = event.doubted ? RETRY : event.sent ? WORKS_EVERY : Number.POSITIVE_INFINITY;
+    return isUncertain || now - direct.lastAt >= every ? [ask(direct, undefined, now)] : [];
   }
 
   function retry(now: number): readonly RelayAction[] {
-    if (now < direct.nextAt) return [];
+    if (now - direct.lastAt < RETRY) return [];
     if (direct.asked > 0) good = 0;
-    return [ask(direct, undefined, RETRY, now)];
+    return [ask(direct, undefined, now)];
   }
 
   function carry(event: RelayEvent & { type: 'tick' }, now: number): readonly RelayAction[] {
@@ -160,8 +167,8 @@ export function createRelayPath(): RelayPath {
     const actions = use(chosen);
     if (chosen === undefined) return actions;
     const isSilent = event.sent && !event.received;
-    if (carried.asked === 0 && !isSilent && now < carried.nextAt) return actions;
-    return [...actions, ask(carried, chosen, CARRIED_EVERY, now)];
+    if (carried.asked === 0 && !isSilent && now - carried.lastAt < CARRIED_EVERY) return actions;
+    return [...actions, ask(carried, chosen, now)];
   }
 
   return {

@@ -1,4 +1,5 @@
 import { isDegraded, type Status } from '../doors/control.ts';
+import type { RelayStatus } from '../doors/mesh-status.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { DatapathCounters } from '../ports/datapath.ts';
 import type { DockerService } from './docker.ts';
@@ -52,6 +53,7 @@ export function createStatus(parts: StatusParts): () => Status {
       endpoints: network === undefined ? [] : endpointStatuses(network),
       traffic: counters === undefined ? NO_TRAFFIC : trafficOf(counters.total),
       drops: counters === undefined ? {} : dropsOf(counters),
+      relay: network === undefined ? null : relayStatus(network, counters as DatapathCounters),
       warnings,
       state: {
         path: config.state,
@@ -74,6 +76,10 @@ function meshStatus({ mesh, range }: Network) {
     epoch: newest?.number ?? 0,
     digest: `${authors}-${deltas}-${sum.toString(16)}`,
   };
+}
+
+function relayStatus({ relays }: Network, { total }: DatapathCounters): RelayStatus {
+  return { on: relays.carries, pairs: relays.pairs(), bytes: Number(total.relayedBytes) };
 }
 
 /** The data path binds the same address as the control plane, and a port of its own only when that was left to the kernel. */

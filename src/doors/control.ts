@@ -1,5 +1,5 @@
 import type { DnsControl } from './dns-control.ts';
-import type { MeshStatus } from './mesh-status.ts';
+import type { MeshStatus, RelayStatus } from './mesh-status.ts';
 import type { NetworkControl, NetworkStatus } from './networks.ts';
 import type { RemovalControl } from './removal.ts';
 import type { Warning } from './warning.ts';
@@ -177,6 +177,8 @@ export interface Status {
   /** Packets dropped by reason (DROP_REASONS of ports/datapath.ts); zero ones may be left out. */
   readonly drops: Readonly<Record<string, number>>;
   /** Most severe first. */
+  /** Null before there is a mesh. */
+  readonly relay: RelayStatus | null;
   readonly warnings: readonly Warning[];
   readonly state: StateStatus;
 }
@@ -219,8 +221,10 @@ export interface ControlLinkStatus {
 }
 
 export interface PathStatus {
-  /** `vxlan`: the kernel's own, in clear over a trusted link. */
-  readonly kind: 'vxlan' | 'encrypted' | 'none';
+  /** `vxlan`: the kernel's own, in clear over a trusted link. `relayed`: encrypted, and carried by a third host that cannot read it. */
+  readonly kind: 'vxlan' | 'encrypted' | 'relayed' | 'none';
+  /** Nickname of the host that carries what is relayed. */
+  readonly by: string | null;
   /** `host:port` where packets go. */
   readonly endpoint: string | null;
   /** Bytes of the largest packet of a container that gets to the peer. */

@@ -290,6 +290,7 @@ export function createMemoryControl(options: MemoryControlOptions = {}): MemoryC
       endpoints: [...endpoints.values()],
       traffic: NO_TRAFFIC,
       drops: facts.drops,
+      relay: mesh === null ? null : { on: true, pairs: 0, bytes: 0 },
       warnings: facts.warnings,
       state: { path: '/var/lib/weft', generation: 'new', note: null },
     };

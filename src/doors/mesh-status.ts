@@ -1,3 +1,13 @@
+/** What a host does for others that do not reach each other. */
+export interface RelayStatus {
+  /** Whether others may have packets carried by it. */
+  readonly on: boolean;
+  /** Pairs of hosts whose packets it carries now, at least one way. */
+  readonly pairs: number;
+  /** Bytes carried since it started, headers included. */
+  readonly bytes: number;
+}
+
 /** The mesh that a host is a member of. */
 export interface MeshStatus {
   /** 64 hex characters. */

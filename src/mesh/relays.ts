@@ -121,11 +121,13 @@ export function createRelays(parts: RelaysParts): Relays {
       const traffic = trafficSince(known, counters.get(known.slot));
       if (!reached.includes(peer)) step(peer, known, { type: 'pause' });
       else {
-        const needs = known.path.status().direct !== 'works';
+        const { direct, proven } = known.path.status();
         const there = reachOf(peer);
+        const doubted = there?.blocked.some((one) => one.peer === self) === true;
+        const needs = direct !== 'works' || !proven || doubted;
         // A release that does not know of this would not take what is carried.
         const candidates = needs && there !== undefined ? candidatesFor(self, peer, there, all) : [];
-        step(peer, known, { type: 'tick', ...traffic, candidates });
+        step(peer, known, { type: 'tick', ...traffic, doubted, candidates });
       }
     }
     tellSoon();

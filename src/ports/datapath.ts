@@ -31,7 +31,8 @@ export interface Datapath {
    */
   setCarrier(slot: number, carrier: number | null): void;
   /**
-   * Asks the peer to send `number` (1 … 2^30-1) back, by way of a carrier or directly, whichever way packets take now. The answer is an event.
+   * Asks the peer to send `number` (1 … 2^30-1) back, by way of a carrier or directly, whichever way packets take now. What was asked by a carrier
+   * is answered by it, too; what was asked directly, by the way that the peer's packets take. The answer is an event.
    * False when there is no key or no place to send it to.
    */
   ask(slot: number, number: number, carrier: number | null): boolean;

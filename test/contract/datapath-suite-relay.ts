@@ -193,12 +193,20 @@ export function relayStories(rig: DatapathRig): void {
     await rig.until(() => answers().length === 2);
     assert.deepEqual(answers().sort(), [5, 6]);
 
-    // The host answers both, each by the way that its packets take.
+    // The host answers what came by another by that one, and the rest by the way that its packets take.
     first.received.length = 0;
+    second.received.length = 0;
     const question = (number: number) => sealed(KEYS, Buffer.from([0, number, 0, 0, 9]), 3);
+    const from = { type: 5, index: OTHER_KEYS.receiveIndex, name: OTHER_NAME } as const;
     first.send(host.endpoint, question(0x80));
-    first.send(host.endpoint, question(0xc0));
-    await rig.until(() => first.received.length === 2);
+    await rig.until(() => first.received.length === 1);
+    second.send(host.endpoint, writeRelayed(from, question(0xc0)));
+    await rig.until(() => second.received.length === 1);
+    assert.deepEqual([second.received[0]?.[0], second.received[0]?.[RELAY_BYTES]], [4, 3]);
+    host.datapath.setCarrier(SLOT, OTHER);
+    first.send(host.endpoint, question(0x80));
+    await rig.until(() => second.received.length === 2);
+    assert.equal(first.received.length, 1);
   });
 
   test('a carrier is refused for a peer that nobody knows or that has no name', async () => {

@@ -5,6 +5,8 @@ export interface Wire {
   readonly namespace: Namespace;
   /** Nothing passes between the two, in either direction. */
   cut(a: string, b: string): Promise<void>;
+  /** Drops what the two send each other to this UDP port, in either direction. */
+  wall(a: string, b: string, port: number): Promise<void>;
   /** Drops what `host` sends and gets of this protocol and port; both stay usable for the rest. */
   block(host: string, protocol: 'udp' | 'tcp', port: number): Promise<void>;
   /** Drops what `host` sends to this UDP port, and nothing that comes back; with `above`, only datagrams of more bytes than that. */
@@ -64,6 +66,11 @@ export function createWire(namespace: Namespace): Wire {
       add(
         `iifname "${portOf(a)}" oifname "${portOf(b)}" drop`,
         `iifname "${portOf(b)}" oifname "${portOf(a)}" drop`,
+      ),
+    wall: (a, b, port) =>
+      add(
+        `iifname "${portOf(a)}" oifname "${portOf(b)}" udp dport ${port} drop`,
+        `iifname "${portOf(b)}" oifname "${portOf(a)}" udp dport ${port} drop`,
       ),
     block: (host, protocol, port) =>
       add(

@@ -59,7 +59,8 @@ const peer: fc.Arbitrary<PeerStatus> = fc.record({
     hops: fc.option(fc.nat(9)),
   }),
   path: fc.record({
-    kind: fc.constantFrom('vxlan', 'encrypted', 'none'),
+    kind: fc.constantFrom('vxlan', 'encrypted', 'relayed', 'none'),
+    by: fc.option(word),
     endpoint: fc.option(address),
     mtu: fc.nat(65_535),
     reason: fc.option(word),

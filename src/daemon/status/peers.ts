@@ -11,13 +11,13 @@ import type { LinkState } from '../../mesh/links.ts';
 import type { PathReport } from '../../mesh/paths/report.ts';
 import { KEY, readPeerRecord } from '../../mesh/records.ts';
 import type { Clock } from '../../ports/clock.ts';
-import type { DatapathCounters } from '../../ports/datapath.ts';
+import { type DatapathCounters, RELAY_BYTES } from '../../ports/datapath.ts';
 import type { Network } from '../network.ts';
 import { NO_TRAFFIC, trafficOf } from './traffic.ts';
 
 /** Every other member, by nickname, then id. */
 export function peerStatuses(
-  { mesh, paths }: Network,
+  { mesh, paths, relays }: Network,
   counters: DatapathCounters,
   clock: Clock,
 ): PeerStatus[] {
@@ -42,11 +42,20 @@ export function peerStatuses(
         paths.report(peer),
         session !== null,
         endpoint === undefined ? null : formatHostPort(endpoint.address, endpoint.port),
+        relayOf(peer),
       ),
       session,
       lastError: link?.lastError ?? negotiated?.lastError ?? null,
       traffic: withFastPath(traffic === undefined ? NO_TRAFFIC : trafficOf(traffic), paths.report(peer)),
     };
+  }
+
+  function relayOf(peer: PeerId): Relayed | undefined {
+    const status = relays.status(peer);
+    if (status?.direct !== 'blocked') return undefined;
+    const { by, proven, roundTrip } = status;
+    const name = by === undefined ? null : (readPeerRecord(records.get(by, KEY.peer))?.nickname ?? by);
+    return { by: name, proven, roundTrip: roundTrip ?? null };
   }
 
   return membership
@@ -65,16 +74,40 @@ function sessionStatus(negotiated: Negotiated, clock: Clock): SessionStatus | nu
   return { epoch, suite, age: Math.floor((clock.now() - since) / 1_000) };
 }
 
-function pathStatus(report: PathReport, hasSession: boolean, endpoint: string | null): PathStatus {
+/** How packets get to a peer that does not answer directly; `by` null: not at all. */
+interface Relayed {
+  readonly by: string | null;
+  readonly proven: boolean;
+  readonly roundTrip: number | null;
+}
+
+function pathStatus(
+  report: PathReport,
+  hasSession: boolean,
+  endpoint: string | null,
+  relayed: Relayed | undefined,
+): PathStatus {
   const { kind, mtu, reason, probe, underlay } = report;
+  if (kind !== 'vxlan' && relayed !== undefined) return relayedStatus(relayed, endpoint, mtu);
   return {
     kind: kind === 'vxlan' ? 'vxlan' : hasSession ? 'encrypted' : 'none',
+    by: null,
     endpoint: kind === 'vxlan' ? underlay : endpoint,
     mtu,
     reason,
     loss: probe?.loss ?? null,
     roundTrip: probe?.roundTrip ?? null,
   };
+}
+
+function relayedStatus({ by, proven, roundTrip }: Relayed, endpoint: string | null, mtu: number): PathStatus {
+  const blocked = 'nothing comes back by UDP directly';
+  const reason =
+    by === null
+      ? `${blocked}, and no other host that relays reaches both ends`
+      : `${blocked}, so ${by} relays${proven ? '' : ', which nothing has proven yet'}`;
+  const kind = by === null ? 'none' : 'relayed';
+  return { kind, by, endpoint, mtu: by === null ? mtu : mtu - RELAY_BYTES, reason, loss: null, roundTrip };
 }
 
 /** What went by the kernel's own path is counted by the kernel. */

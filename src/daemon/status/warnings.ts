@@ -77,6 +77,23 @@ const RULES: readonly Rule[] = [
         };
   },
   ({ network, peers }) => {
+    const cut = peers.filter(({ id, state, path }) => {
+      const status = network?.relays.status(id as PeerId);
+      return state === 'up' && path.kind === 'none' && status?.direct === 'blocked';
+    });
+    return cut.length === 0
+      ? undefined
+      : {
+          code: 'no-way',
+          severity: 'warning',
+          text: `No packets get to ${cut
+            .slice(0, 5)
+            .map(({ nickname }) => nickname)
+            .join(', ')}${cut.length > 5 ? ', …' : ''}: ${cut[0]?.path.reason}`,
+          remedy: 'let UDP to the port of weftd pass between the hosts, or add a host that both ends reach',
+        };
+  },
+  ({ network, peers }) => {
     const codes = ['not-trusted-here', 'not-trusted-there'];
     const alone = peers.filter(({ id }) => codes.includes(network?.paths.report(id as PeerId).refusal ?? ''));
     const [first] = alone;
@@ -85,7 +102,7 @@ const RULES: readonly Rule[] = [
       : {
           code: 'trust-one-sided',
           severity: 'info',
-          text: `${alone.length === 1 ? 'A link' : `${alone.length} links`} would do without encryption if both ends agreed: ${first.path.reason}`,
+          text: `${alone.length === 1 ? 'A link' : `${alone.length} links`} would do without encryption if both ends agreed: ${network?.paths.report(first.id as PeerId).reason}`,
           remedy:
             'see `weft status paths`; run `weft trust add CIDR` on the host that does not trust, or `weft trust remove CIDR` on the other',
         };

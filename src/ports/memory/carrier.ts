@@ -6,8 +6,11 @@ import type { Peer, PeerTable, Session } from './datapath-peers.ts';
 export interface Carrier {
   /** Who gets a peer's datagrams first, with the key for that; undefined while there is no key or no place. `by`: slot, or null for directly. */
   hopTo(peer: Peer, by: number | null): { readonly to: UdpEndpoint; readonly session: Session } | undefined;
-  /** The datagram inside when it is for this host; what is for another one has been sent on or dropped. */
-  take(datagram: Uint8Array, from: UdpEndpoint): Uint8Array | undefined;
+  /** The datagram inside when it is for this host, and the slot of who carried it; what is for another one has been sent on or dropped. */
+  take(
+    datagram: Uint8Array,
+    from: UdpEndpoint,
+  ): { readonly datagram: Uint8Array; readonly by: number } | undefined;
 }
 
 export interface CarrierParts {
@@ -40,7 +43,7 @@ export function createCarrier({ table, carries, send }: CarrierParts): Carrier {
       if (relayed.type === 4 && !carries) return drop('relayOff');
       const source = senderOf(relayed.index, from);
       if (!source) return drop('relayStranger');
-      if (relayed.type === 5) return relayed.datagram;
+      if (relayed.type === 5) return { datagram: relayed.datagram, by: source.slot };
       const last = table.named(relayed.name);
       const hop = last && last !== source && last.carrier === null ? hopTo(last, null) : undefined;
       if (!hop) return drop('relayNowhere', source);

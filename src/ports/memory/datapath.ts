@@ -174,11 +174,11 @@ export async function openMemoryDatapath(
     if (!open) return;
     if (!isCarried(datagram)) return receive(datagram, from);
     const inner = carrier.take(datagram, from);
-    if (inner) receive(inner, null);
+    if (inner) receive(inner.datagram, null, inner.by);
   }
 
-  /** receive → open → check source → write. `from` null: another host has carried it. */
-  function receive(datagram: Uint8Array, from: UdpEndpoint | null) {
+  /** receive → open → check source → write. `from` null: the host in the slot `by` has carried it. */
+  function receive(datagram: Uint8Array, from: UdpEndpoint | null, by: number | null = null) {
     const header = parseDatagram(datagram);
     if (!header) return drop('rxMalformed');
     const session = table.session(header.index);
@@ -195,19 +195,20 @@ export async function openMemoryDatapath(
     }
     noteSender(session, window.mark(header.counter), from);
     if (header.type === 1 && body.length === 0) return;
-    if (header.type === 3) return answer(session, body);
+    if (header.type === 3) return answer(session, body, by);
     deliver(peer, header.type, body);
   }
 
   /** A question whether datagrams of full size pass (native/src/wire.h). This path has no reason to ask: its wire takes all sizes. */
-  function answer(session: Session, body: Uint8Array) {
+  function answer(session: Session, body: Uint8Array, by: number | null) {
     const { peer } = session;
     const [kind = 2] = body;
     if (body.length < PROBE_BYTES || kind > 1) return drop('rxInner', peer);
     const number = new DataView(body.buffer, body.byteOffset).getUint32(1);
     if (kind === 1 && number >= REACH) raise({ type: 'answered', slot: peer.slot, number: number % CARRIED });
     if (kind === 1 || !peer.sending) return;
-    say(peer.sending, peer.carrier, Uint8Array.of(1, ...body.subarray(1, PROBE_BYTES)));
+    const back = number >= REACH + CARRIED ? by : peer.carrier;
+    say(peer.sending, back, Uint8Array.of(1, ...body.subarray(1, PROBE_BYTES)));
   }
 
   function say(session: Session, by: number | null, body: Uint8Array): boolean {
