@@ -4,6 +4,7 @@ import { DEFAULT_NETWORK, type PeerId } from '../../../src/core/ids.ts';
 import { createForwarding, type Forwarding } from '../../../src/mesh/forwarding.ts';
 import type { LinksWatcher, Neighbour } from '../../../src/mesh/links.ts';
 import { KEY, type PeerRecord, type Records } from '../../../src/mesh/records.ts';
+import { createRelays, type Relays } from '../../../src/mesh/relays.ts';
 import { createSessions, type Sessions } from '../../../src/mesh/sessions.ts';
 import type { RingSegment } from '../../../src/mesh/space.ts';
 import type { DatapathEvent, UdpEndpoint } from '../../../src/ports/datapath.ts';
@@ -27,6 +28,7 @@ export interface Host {
   readonly outer: string;
   readonly forwarding: Forwarding;
   readonly sessions: Sessions;
+  readonly relays: Relays;
   readonly datapath: MemoryDatapath;
   readonly received: number[];
   readonly events: DatapathEvent[];
@@ -45,6 +47,8 @@ export interface HostOptions {
   /** `host:port` that it announces; its own address by default. */
   readonly data?: readonly string[];
   readonly aes?: boolean;
+  /** Looks whom it reaches, and carries for others or not; absent: does not look. */
+  readonly relay?: 'on' | 'off';
   /** It is up for everybody at once; default true. */
   readonly live?: boolean;
 }
@@ -103,10 +107,12 @@ export function createForwardingWorld() {
         device: 'weft0',
         port: 6783,
         address: '0.0.0.0',
+        carries: options.relay !== 'off',
         onEvent: (event) => {
           events.push(event);
           forwarding.take(event);
           sessions.take(event);
+          relays.take(event);
         },
       },
       { wire, clock: view, host: outer, onPacket: (packet) => received.push(sourceOf(packet)) },
@@ -159,6 +165,15 @@ export function createForwardingWorld() {
         onPeerDown: (handler) => subscribe(downHandlers, handler),
       },
     });
+    const relays: Relays = createRelays({
+      ...common,
+      membership,
+      datapath,
+      forwarding,
+      sessions,
+      liveness: { isUp: (other) => alive.has(other) },
+      carries: options.relay !== 'off',
+    });
     const host: Host = {
       identity,
       peer,
@@ -166,6 +181,7 @@ export function createForwardingWorld() {
       outer,
       forwarding,
       sessions,
+      relays,
       datapath,
       received,
       events,
@@ -187,6 +203,7 @@ export function createForwardingWorld() {
       async stop() {
         hosts.delete(peer);
         handlers.delete(peer);
+        relays.close();
         sessions.close();
         forwarding.close();
         view.stop();
@@ -197,6 +214,7 @@ export function createForwardingWorld() {
     const data = options.data ?? [`${outer}:6783`];
     const about = { nickname: 'x', version: '1', control: [], free: 0, degree: 8 };
     await records.put(KEY.peer, { ...about, data, boot } satisfies PeerRecord);
+    if (options.relay !== undefined) await relays.start();
     shared.sync();
     draw();
     if (live) {

@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { createForwardingWorld, type Host, type HostOptions } from './support/forwarding-world.ts';
+
+/** Hosts in memory that look whom they reach, with a wall between the first two. */
+async function walled(...options: HostOptions[]) {
+  const world = createForwardingWorld();
+  const hosts: Host[] = [];
+  for (const one of options) hosts.push(await world.start({ relay: 'on', ...one }));
+  const [a, b] = hosts as [Host, Host];
+  const ends = [a.outer, b.outer];
+  const state = { wall: true };
+  world.wire.setFilter(
+    (from, to) => !(state.wall && ends.includes(from.address) && ends.includes(to.address)),
+  );
+  /** Time passes; both ends send all the while, and what was told arrives everywhere. */
+  async function run(seconds: number): Promise<void> {
+    for (let n = 0; n < seconds * 4; n++) {
+      a.send(b);
+      b.send(a);
+      await world.clock.advance(250);
+      world.shared.sync();
+    }
+  }
+  /** Packets that arrive of 20 in each direction. */
+  async function passes(): Promise<readonly number[]> {
+    a.received.length = 0;
+    b.received.length = 0;
+    await run(5);
+    return [a, b].map(({ received }) => received.length);
+  }
+  return { world, hosts, state, run, passes };
+}
+
+test('a pair with a wall between is carried by a third host, and goes directly when the wall falls', async () => {
+  const { hosts, state, run, passes } = await walled({}, {}, {});
+  const [a, b, c] = hosts as [Host, Host, Host];
+  await run(12);
+  assert.deepEqual(await passes(), [20, 20]);
+  for (const [from, to] of [
+    [a, b],
+    [b, a],
+  ] as const) {
+    const { direct, by, proven } = from.relays.status(to.peer) ?? {};
+    assert.deepEqual([direct, by, proven], ['blocked', c.peer, true]);
+    assert.equal(from.sessions.status(to.peer)?.state, 'established');
+  }
+  assert.equal(c.relays.pairs(), 1);
+  assert.ok(c.datapath.counters().total.relayedBytes > 0n);
+  assert.equal(c.received.length, 0);
+
+  state.wall = false;
+  await run(15);
+  assert.deepEqual(await passes(), [20, 20]);
+  assert.deepEqual([a.relays.status(b.peer)?.direct, b.relays.status(a.peer)?.direct], ['works', 'works']);
+  assert.equal(c.relays.pairs(), 0);
+});
+
+test('when who carries goes, another one does', async () => {
+  const { hosts, run, passes } = await walled({}, {}, {}, {});
+  const [a, b] = hosts as [Host, Host];
+  await run(12);
+  const first = hosts.find(({ peer }) => peer === a.relays.status(b.peer)?.by) as Host;
+  await first.stop();
+  await run(12);
+  assert.deepEqual(await passes(), [20, 20]);
+  const other = hosts.slice(2).find((host) => host !== first) as Host;
+  assert.equal(a.relays.status(b.peer)?.by, other.peer);
+});
+
+test('a host that does not relay is not asked to', async () => {
+  const { hosts, run, passes } = await walled({}, {}, { relay: 'off' });
+  const [a, b, c] = hosts as [Host, Host, Host];
+  await run(12);
+  assert.deepEqual(await passes(), [0, 0]);
+  assert.deepEqual(a.relays.status(b.peer)?.by, undefined);
+  assert.deepEqual(c.datapath.counters().drops.relayOff, 0n);
+});
+  await run(5);
+  assert.deepEqual(a.relays.status(b.peer)?.by, undefined);
+});
+
+test('a pair that is idle asks little', async () => {
+  const { world, state } = await walled({}, {}, {});
+  state.wall = false;
+  await world.clock.advance(30_000);
+  let datagrams = 0;
+  world.wire.setFilter(() => {
+    datagrams++;
+    return true;
+  });
+  await world.clock.advance(60_000);
+  assert.equal(datagrams, 0);
+});
