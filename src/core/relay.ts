@@ -63,7 +63,8 @@ export const GOOD = 3;
 const MOST_GOOD = 24;
 /** A fall within this time of the one before doubles what is asked. */
 const FLAP_WITHIN = 60_000;
-const MAX_NUMBER = 2 ** 30 - 1;
+/** Of a question; the last one is not used by a path. */
+export const MAX_NUMBER = 2 ** 30 - 1;
 
 /** Questions by one way. */
 interface Way {
@@ -99,7 +100,7 @@ export function createRelayPath(): RelayPath {
     if (way.asked === 0) way.firstAt = now;
     way.asked += 1;
     way.lastAt = now;
-    number = (number % MAX_NUMBER) + 1;
+    number = (number % (MAX_NUMBER - 1)) + 1;
     open.set(number, { by: over, at: now });
     return { type: 'ask', number, by: over };
   }

@@ -4,6 +4,7 @@ import {
   candidatesFor,
   createRelayPath,
   MAX_BLOCKED,
+  MAX_NUMBER,
   type Reach,
   type RelayEvent,
   type RelayPath,
@@ -51,6 +52,8 @@ export interface RelaysParts {
 }
 
 export const LOOK_EVERY = 1_000;
+/** A question whose answer nobody waits for. */
+const HELLO = MAX_NUMBER;
 
 interface Peer {
   readonly path: RelayPath;
@@ -91,6 +94,8 @@ export function createRelays(parts: RelaysParts): Relays {
       const by = action.by === undefined ? null : (forwarding.slotOf(action.by) ?? null);
       // Who should carry has gone since it was chosen; the next look sees that.
       if (action.by !== undefined && by === null) continue;
+      // Who carries takes nothing but from where it last saw this host: behind a NAT that may have changed.
+      if (action.type === 'ask' && by !== null) datapath.ask(by, HELLO, null);
       if (action.type === 'ask') datapath.ask(known.slot, action.number, by);
       else datapath.setCarrier(known.slot, by);
     }
