@@ -27,6 +27,7 @@ const DAEMON_OPTIONS: readonly (readonly [string, string])[] = [
   ['--vxlan-port <port>', 'UDP port for those packets (default: 4789)'],
   ['--vxlan-vni <number>', 'number of their VXLAN network (default: 7824742)'],
   ['--mtu <bytes>', 'largest packet of containers (default: what fits)'],
+  ['--relay <on|off>', 'carry sealed packets between hosts that do not reach each other (default: on)'],
   ['--shortcut <on|off>', "eBPF past this host's own firewall for packets inside the mesh (default: on)"],
   ['--docker <auto|on|off>', 'be a network driver of Docker (default: auto, where Docker is installed)'],
   ['--docker-socket <path>', 'socket of that driver (default: /run/docker/plugins/weft.sock)'],

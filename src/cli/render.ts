@@ -114,8 +114,8 @@ function renderControlState(control: ControlLinkStatus): string {
 }
 
 function renderPath(path: PathStatus): string {
-  if (path.by !== null) return `${path.kind} via ${path.by}`;
-  return path.endpoint === null ? path.kind : `${path.kind} ${path.endpoint}`;
+  const way = path.endpoint === null ? path.kind : `${path.kind} ${path.endpoint}`;
+  return path.by === null ? way : `${way} via ${path.by}`;
 }
 
 function renderSession(session: SessionStatus | null): string {

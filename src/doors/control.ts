@@ -225,7 +225,7 @@ export interface PathStatus {
   readonly kind: 'vxlan' | 'encrypted' | 'relayed' | 'none';
   /** Nickname of the host that carries what is relayed. */
   readonly by: string | null;
-  /** `host:port` where packets go. */
+  /** `host:port` where packets go; null where another host carries them. */
   readonly endpoint: string | null;
   /** Bytes of the largest packet of a container that gets to the peer. */
   readonly mtu: number;

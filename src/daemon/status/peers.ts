@@ -106,8 +106,8 @@ function relayedStatus({ by, proven, roundTrip }: Relayed, endpoint: string | nu
     by === null
       ? `${blocked}, and no other host that relays reaches both ends`
       : `${blocked}, so ${by} relays${proven ? '' : ', which nothing has proven yet'}`;
-  const kind = by === null ? 'none' : 'relayed';
-  return { kind, by, endpoint, mtu: by === null ? mtu : mtu - RELAY_BYTES, reason, loss: null, roundTrip };
+  if (by === null) return { kind: 'none', by, endpoint, mtu, reason, loss: null, roundTrip };
+  return { kind: 'relayed', by, endpoint: null, mtu: mtu - RELAY_BYTES, reason, loss: null, roundTrip };
 }
 
 /** What went by the kernel's own path is counted by the kernel. */
