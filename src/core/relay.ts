@@ -164,12 +164,18 @@ export function createRelayPath(): RelayPath {
     if (by !== undefined && isLost(carried, now)) restingUntil.set(by, now + REST);
     const isResting = (peer: PeerId) => (restingUntil.get(peer) ?? 0) > now;
     const able = event.candidates.filter((peer) => !isResting(peer));
-    const chosen = by !== undefined && able.includes(by) ? by : able[0];
+    const chosen = by !== undefined && able.includes(by) ? by : (able[0] ?? longestResting(event.candidates));
     const actions = use(chosen);
     if (chosen === undefined) return actions;
     const isSilent = event.sent && !event.received;
     if (carried.asked === 0 && !isSilent && now - carried.lastAt < CARRIED_EVERY) return actions;
     return [...actions, ask(carried, chosen, now)];
+  }
+
+  /** Where all have failed any way is worth more than none. */
+  function longestResting(candidates: readonly PeerId[]): PeerId | undefined {
+    const until = (peer: PeerId) => restingUntil.get(peer) ?? 0;
+    return [...candidates].sort((a, b) => until(a) - until(b))[0];
   }
 
   return {

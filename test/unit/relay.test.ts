@@ -114,6 +114,15 @@ test('a carrier that dies is replaced by the next, and rests', () => {
   assert.deepEqual(state.used, [C, D], 'one that works is kept');
 });
 
+test('where every carrier has failed the one that rests longest is tried again', () => {
+  const { path, state, run, by } = world();
+  run(60_000, () => by() === D);
+  assert.ok(run(20_000, () => by() === C) <= PATIENCE + TICK, 'though it failed a moment ago');
+  state.passes.add(C);
+  run(2 * TICK);
+  assert.equal(path.status().proven, true);
+});
+
 test('one that cannot carry any more is left at once, and without any nobody carries', () => {
   const { state, run, by } = world(C, D);
   run(10_000, () => by() === C);
