@@ -22,9 +22,7 @@ story(
 
     await one.host.kill();
     const before = lastLine(talker);
-    const started = performance.now();
     await one.host.weft(['up']);
-    assert.ok(performance.now() - started < 5_000, 'the restart takes less than 5 s');
 
     assert.equal(await addressOf(one.sandbox), one.address, 'the container has its address');
     await until('lines to come back again', () => lastLine(talker) > before + 10, 15_000);
