@@ -77,6 +77,25 @@ export function createFirewall(host: Namespace): Firewall {
   };
 }
 
+/** Whether all the tables are there and, in those of `whole`, no chain has lost all its rules: we make none without. */
+export async function hasRules(
+  host: Namespace,
+  whole: readonly string[],
+  others: readonly string[],
+): Promise<boolean> {
+  const list = (tables: readonly string[]) => {
+    const lines = tables.map((table) => `list table ${table}\n`);
+    return host.run(['nft', '--terse', '-f', '-'], lines.join(''));
+  };
+  try {
+    if (others.length > 0) await list(others);
+    return !/chain \S+ \{\s*(type [^\n]*\s*)?\}/.test(await list(whole));
+  } catch (error) {
+    if (!(error instanceof HostError) || !/No such file or directory/.test(error.message)) throw error;
+    return false;
+  }
+}
+
 function elementOf({ link, address }: GuardedLink): string {
   return `${link} . ${formatIpv4(address)}`;
 }

@@ -16,7 +16,7 @@ import {
 import type { Log } from '../ports/log.ts';
 import { checkMachine, checkMesh, checkOverlap, isOurDevice, prepareDevice } from './device.ts';
 import { fastPathSources, raiseFastPath, readFastPath, readSent, removeFastPath } from './fast-path.ts';
-import { createFirewall } from './firewall.ts';
+import { createFirewall, hasRules } from './firewall.ts';
 import { createFirewallGuard, type FirewallGuard } from './firewall-guard.ts';
 import { isolationOf, raiseIsolation } from './firewall-networks.ts';
 import { admissionTables, createAdmission } from './firewall-vxlan.ts';
@@ -158,14 +158,12 @@ export function createLinuxHost(options: LinuxHostOptions): Host {
     openSoon();
   }
 
-  /** Puts back the tables that somebody has taken away. */
+  /** Puts back the tables that somebody has taken away, or the rules in them. */
   async function putBack(): Promise<void> {
     lookUnderWay = false;
     if (mesh === undefined) return;
-    const there = (await host.run(['nft', 'list', 'tables'])).split('\n');
-    const wanted = ['inet weft', 'arp weft', ...(fast == null ? [] : admissionTables(fast))];
-    if ((apart ?? []).length > 0) wanted.push('inet weft-networks');
-    if (wanted.every((table) => there.includes(`table ${table}`))) return;
+    const own = ['inet weft', 'arp weft', ...((apart ?? []).length > 0 ? ['inet weft-networks'] : [])];
+    if (await hasRules(host, own, fast == null ? [] : admissionTables(fast))) return;
     log.warn('somebody has removed rules of the firewall: putting them back');
     if (apart !== undefined) await raiseIsolation(host, apart);
     await firewall.raise(mesh, guardedLinks(await readLinks(host)));

@@ -6,6 +6,7 @@
  *                                     host ──wire── lan 192.0.2.1
  *   neighbour 10.32.0.6 ─veth by Weft──┘   192.0.2.2, 2001:db8::2, exposed 10.32.0.9
  */
+
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import type { EndpointId } from '../../src/core/ids.ts';
@@ -14,6 +15,7 @@ import { createLinuxHost } from '../../src/host/linux.ts';
 import type { Host } from '../../src/ports/host.ts';
 import { silentLog } from '../hosts/log.ts';
 import { createNamespaces, type Namespaces, needsRoot } from '../hosts/namespaces.ts';
+import { until } from '../lab/wait.ts';
 
 const MESH = { device: 'weft0', range: '10.32.0.0/12', mtu: 1400 };
 const COUNT = 3;
@@ -217,6 +219,20 @@ function attacks(shortcut: boolean): void {
     await host.unplug('third' as EndpointId);
     assert.equal(await spoof(), 0);
     assert.equal(await arriving(neighbour, attacker, '10.32.0.6'), COUNT);
+  });
+
+  test('while the firewall is watched, rules that somebody flushed out of our tables are back at once', async () => {
+    await ip(attacker, 'address add 10.32.0.77/32 dev eth0');
+    const rules = () => net.run('host', 'nft', '--stateless', 'list', 'table', 'inet', 'weft');
+    const before = await rules();
+    const unguard = await host.guard();
+    for (const what of [['table'], ['chain', 'ours'], ['chain', 'arriving']] as const) {
+      const [kind, ...chain] = what;
+      await net.run('host', 'nft', 'flush', kind, 'inet', 'weft', ...chain);
+      await until('the rules to be back', async () => (await rules()) === before);
+      assert.equal(await arriving(neighbour, attacker, '-I', '10.32.0.77', '10.32.0.6'), 0);
+    }
+    await unguard();
   });
 
   test('an endpoint whose link somebody deleted has nothing left of its old address', async () => {
