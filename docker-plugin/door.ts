@@ -108,7 +108,7 @@ export function createDockerDoor(parts: DoorParts): DockerDoor {
     const record = records.endpoints.get(id);
     if (record === undefined || record.sandbox === null) return;
     if ((await host.plugged()).some(({ endpoint }) => endpoint === id)) return;
-    const mtu = records.networks.get(record.docker)?.mtu ?? parts.mtu;
+    const mtu = records.networks.get(record.docker)?.mtu ?? parts.meshMtu();
     try {
       const { hostLink } = await host.plug({
         endpoint: id,

@@ -182,7 +182,7 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
     return {
       endpoint: id,
       address: `${address}/${prefix}`,
-      mtu: Math.min(mtu ?? parts.mtu, parts.mtu),
+      mtu: mtu === null ? parts.meshMtu() : Math.min(mtu, parts.mtu),
       mac: mac ?? macFor(address),
     };
   }

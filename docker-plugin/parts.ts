@@ -67,8 +67,9 @@ export interface DoorParts {
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Log;
-  /** Bytes of an inner packet. */
+  /** Bytes of an inner packet: at most, and what fits everywhere in the mesh as it is now. */
   readonly mtu: number;
+  readonly meshMtu: () => number;
   /**
    * The address that the container which Docker starts now had before; `container` is its name, where Docker tells it (29 and later).
    * From memory, at once.

@@ -48,8 +48,8 @@ export interface EndpointsParts {
   readonly log: Log;
   /** Of the mesh's device, which the host's addresses are on. */
   readonly device: string;
-  /** Bytes of an inner packet. */
-  readonly mtu: number;
+  /** Bytes of an inner packet that fits everywhere in the mesh as it is now. */
+  readonly mtu: () => number;
   /** Whether somebody else looks after the link of an endpoint that is not on record here. */
   readonly others: (endpoint: EndpointId) => boolean;
 }

@@ -94,7 +94,7 @@ export function createSteps(parts: EndpointsParts, records: EndpointRecords): St
         endpoint: record.id,
         sandbox: record.sandbox?.path ?? '',
         address: `${record.address}/${record.prefix}`,
-        mtu,
+        mtu: mtu(),
         ...(wanted === undefined ? {} : { interface: wanted }),
       });
       const { interface: name, hostLink, mac } = result;

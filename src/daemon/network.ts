@@ -23,6 +23,7 @@ import type { Log } from '../ports/log.ts';
 import type { Random } from '../ports/random.ts';
 import { followDocker } from './docker-engine.ts';
 import { createIsolation } from './isolation.ts';
+import { meshMtu } from './mesh-mtu.ts';
 import { createNameParts, type NameParts } from './names.ts';
 import { openHost } from './open-host.ts';
 import type { Config } from './options.ts';
@@ -134,10 +135,12 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
       listen: bindings(config),
       reach: reachOf(config, underlay),
       aes: hasAesInstructions(),
+      mtu,
     },
   });
   const { space, networks } = mesh;
   const self = identity.peer;
+  const smallestMtu = () => meshMtu({ own: mtu, mesh, paths, relays: relays as Relays });
   const docker = createDockerDoor({
     self,
     driver: config.dockerDriver,
@@ -150,6 +153,7 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     random,
     log,
     mtu,
+    meshMtu: smallestMtu,
     suggest: (network, container) => engine?.sticky.suggest(network, container),
   });
   let unguard: (() => Promise<void>) | undefined;
@@ -165,7 +169,7 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     random,
     log,
     device,
-    mtu,
+    mtu: smallestMtu,
     others,
   });
   const names = createNameParts({ keeper, clock, random, log, mesh, endpoints, docker });

@@ -27,7 +27,7 @@ export interface AnnouncerParts {
   readonly records: Records;
   readonly space: Pick<Space, 'free'>;
   readonly log: Log;
-  readonly about: Pick<PeerRecord, 'nickname' | 'version' | 'boot' | 'degree'>;
+  readonly about: Pick<PeerRecord, 'nickname' | 'version' | 'boot' | 'degree' | 'mtu'>;
   readonly reach: Reach;
 }
 

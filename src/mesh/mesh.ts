@@ -74,6 +74,8 @@ export interface MeshSettings {
   readonly reach: Reach;
   /** Whether the processor has instructions for AES. */
   readonly aes: boolean;
+  /** Bytes of the largest inner packet that the device takes, to be told to others; absent: not told. */
+  readonly mtu?: number;
 }
 
 /**
@@ -163,7 +165,13 @@ async function assemble(
   const announcer: Announcer = createAnnouncer({
     ...common,
     space,
-    about: { nickname: settings.nickname, version: settings.release, boot, degree: MOST_ACCEPTED },
+    about: {
+      nickname: settings.nickname,
+      version: settings.release,
+      boot,
+      degree: MOST_ACCEPTED,
+      ...(settings.mtu === undefined ? {} : { mtu: settings.mtu }),
+    },
     reach: settings.reach,
   });
   onClose(() => announcer.close());

@@ -74,6 +74,8 @@ export interface PeerRecord {
   readonly free: number;
   /** Largest number of links that it accepts. */
   readonly degree: number;
+  /** Bytes of the largest inner packet that its device takes; absent: of a release that does not say. */
+  readonly mtu?: number;
 }
 
 const MAX_LISTED = 64;
@@ -81,10 +83,11 @@ const MAX_LISTED = 64;
 /** Reads a value that its author may have written in any way; undefined when it is no PeerRecord. */
 export function readPeerRecord(value: unknown): PeerRecord | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
-  const { nickname, version, control, data, boot, free, degree } = value as Partial<PeerRecord>;
+  const { nickname, version, control, data, boot, free, degree, mtu } = value as Partial<PeerRecord>;
   if (!isText(nickname, 64) || !isText(version, 64) || !isText(boot, 16)) return undefined;
   if (!isTexts(control) || !isTexts(data) || !isCount(free) || !isCount(degree)) return undefined;
-  return { nickname, version, control, data, boot, free, degree };
+  const record = { nickname, version, control, data, boot, free, degree };
+  return isCount(mtu) ? { ...record, mtu } : record;
 }
 
 /** Peer ids of a `links` record; what is no list of texts is an empty one. Longer ones are cut. */

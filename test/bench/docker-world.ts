@@ -65,6 +65,7 @@ export async function createDockerBench(): Promise<DockerBench> {
     random,
     log,
     mtu: 1400,
+    meshMtu: () => 1400,
   });
   await door.start();
   const plugin = createPluginServer({ door: async () => door, explain: String, scope: 'local', clock, log });

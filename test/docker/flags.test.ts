@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import type { DockerHost } from '../lab/docker-host.ts';
+import { converged, join, tokenIn } from '../lab/mesh.ts';
+import { until } from '../lab/wait.ts';
 import { story } from './story.ts';
 import { addressIn, createNetwork, hasNetwork, hasNoTraces, meshed, pings, reads, sleeper } from './weft.ts';
 
@@ -136,4 +138,18 @@ story('a host whose FORWARD chain Docker has closed carries traffic all the same
   const remote = await sleeper(two, 'weft', 'c3');
   assert.ok(await pings(one, 'c2', local), 'on one host');
   assert.ok(await pings(one, 'c1', remote), 'across hosts');
+});
+
+story('a container sends what fits through every host of the mesh, unless it is told', {}, async (lab) => {
+  await lab.startEngines();
+  const [one, two] = [lab.host(1), lab.host(2)];
+  const token = tokenIn((await one.weft(['up'])).stdout);
+  await join(two, token, ['--mtu', '1308']);
+  await converged(lab.hosts);
+  await hasNetwork(one, 'weft');
+  const mtuIn = (network: string) =>
+    one.ask('run', '--rm', '--network', network, 'busybox', 'cat', '/sys/class/net/eth0/mtu');
+  await until('the MTU of the other host to be known', async () => (await mtuIn('weft')) === '1308');
+  await createNetwork(one, 'wide', '--opt', 'com.docker.network.driver.mtu=1400');
+  assert.equal(await mtuIn('wide'), '1400');
 });

@@ -48,7 +48,7 @@ describe('attaching to a real host', { skip: needsRoot }, () => {
         random: createSeededRandom(lives++),
         log: silentLog,
         device: 'weft0',
-        mtu: 1400,
+        mtu: () => 1400,
         others: () => false,
       });
     };

@@ -2,12 +2,17 @@ import assert from 'node:assert/strict';
 import type { Lab } from '../lab/create.ts';
 import { BEHIND, hideBehindHop } from '../lab/hop.ts';
 import { converged, join, tokenIn } from '../lab/mesh.ts';
+import type { Namespace } from '../lab/namespace.ts';
 import { ping, pour, reaches, serveEcho } from '../lab/traffic.ts';
 import { until } from '../lab/wait.ts';
 import { place, story } from './story.ts';
 import { bothGo, goes, trusting, WIRE, WIRE6 } from './vxlan.ts';
 
 const PORT = 7007;
+
+async function mtuOf(sandbox: Namespace): Promise<number> {
+  return Number((await sandbox.run(['cat', '/sys/class/net/eth0/mtu'], { say: null })).stdout);
+}
 
 /** A megabyte passes both ways, and the largest packet that passes whole is the one that status tells. */
 async function carries(
@@ -47,10 +52,33 @@ for (const [wire, mtu] of [
   );
 }
 
+for (const [wire, mtu] of [
+  [1280, 1208],
+  [1400, 1328],
+  [1500, 1428],
+  [9000, 8928],
+] as const) {
+  story(
+    `over a wire of ${wire} bytes the encrypted path carries what status tells`,
+    { hosts: 2, mtu: wire, family: 'ipv4' },
+    (lab) => carries(lab, 'encrypted', mtu),
+  );
+}
+
 story(
-  'over a wire of 1280 bytes the encrypted path carries what status tells',
-  { hosts: 2, mtu: 1280, family: 'ipv4' },
-  (lab) => carries(lab, 'encrypted', 1208),
+  'what is attached sends what fits through every host of the mesh as it is then',
+  { hosts: 2, family: 'ipv4' },
+  async (lab) => {
+    const [one, two] = [lab.host(1), lab.host(2)];
+    const token = tokenIn((await one.weft(['up'])).stdout);
+    const alone = await place(lab, one, 'alone');
+    assert.equal(await mtuOf(alone.sandbox), 1428);
+    await join(two, token, ['--mtu', '1308']);
+    await converged(lab.hosts);
+    const later = await place(lab, one, 'later');
+    assert.equal(await mtuOf(later.sandbox), 1308);
+    assert.equal(await mtuOf(alone.sandbox), 1428, 'who is there keeps what it has');
+  },
 );
 
 story('containers that may send all that VXLAN carries do so', { hosts: 2, family: 'ipv4' }, (lab) =>

@@ -11,7 +11,8 @@ import type { LinkState } from '../../mesh/links.ts';
 import type { PathReport } from '../../mesh/paths/report.ts';
 import { KEY, readPeerRecord } from '../../mesh/records.ts';
 import type { Clock } from '../../ports/clock.ts';
-import { type DatapathCounters, RELAY_BYTES } from '../../ports/datapath.ts';
+import type { DatapathCounters } from '../../ports/datapath.ts';
+import { pathMtu } from '../mesh-mtu.ts';
 import type { Network } from '../network.ts';
 import { NO_TRAFFIC, trafficOf } from './traffic.ts';
 
@@ -43,6 +44,7 @@ export function peerStatuses(
         session !== null,
         endpoint === undefined ? null : formatHostPort(endpoint.address, endpoint.port),
         relayOf(peer),
+        pathMtu({ paths, relays }, peer),
       ),
       session,
       lastError: link?.lastError ?? negotiated?.lastError ?? null,
@@ -86,8 +88,9 @@ function pathStatus(
   hasSession: boolean,
   endpoint: string | null,
   relayed: Relayed | undefined,
+  mtu: number,
 ): PathStatus {
-  const { kind, mtu, reason, probe, underlay } = report;
+  const { kind, reason, probe, underlay } = report;
   if (kind !== 'vxlan' && relayed !== undefined) return relayedStatus(relayed, endpoint, mtu);
   return {
     kind: kind === 'vxlan' ? 'vxlan' : hasSession ? 'encrypted' : 'none',
@@ -107,7 +110,7 @@ function relayedStatus({ by, proven, roundTrip }: Relayed, endpoint: string | nu
       ? `${blocked}, and no other host that relays reaches both ends`
       : `${blocked}, so ${by} relays${proven ? '' : ', which nothing has proven yet'}`;
   if (by === null) return { kind: 'none', by, endpoint, mtu, reason, loss: null, roundTrip };
-  return { kind: 'relayed', by, endpoint: null, mtu: mtu - RELAY_BYTES, reason, loss: null, roundTrip };
+  return { kind: 'relayed', by, endpoint: null, mtu, reason, loss: null, roundTrip };
 }
 
 /** What went by the kernel's own path is counted by the kernel. */

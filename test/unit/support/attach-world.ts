@@ -115,7 +115,7 @@ export function createWorld(): World {
         clock,
         log: silentLog,
       };
-      return createEndpoints({ ...parts, device: 'weft0', mtu: 1400, others: (id) => foreign.has(id) });
+      return createEndpoints({ ...parts, device: 'weft0', mtu: () => 1400, others: (id) => foreign.has(id) });
     },
   };
 }

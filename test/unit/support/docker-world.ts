@@ -119,10 +119,16 @@ export function createDockerWorld(scope: Scope = 'local'): DockerWorld {
         random: createSeededRandom(`life ${lives++}`),
         clock,
         log: silentLog,
-        mtu: MTU,
       };
-      const door = createDockerDoor({ self: SELF, driver: 'weft', scope, ...parts });
-      await createEndpoints({ ...parts, device: 'weft0', others: door.owns }).reconcile();
+      const door = createDockerDoor({
+        self: SELF,
+        driver: 'weft',
+        scope,
+        mtu: MTU,
+        meshMtu: () => MTU,
+        ...parts,
+      });
+      await createEndpoints({ ...parts, mtu: () => MTU, device: 'weft0', others: door.owns }).reconcile();
       return door;
     },
   };
