@@ -3,8 +3,8 @@ import { join } from 'node:path';
 import type { Cidr } from '../core/address.ts';
 import { overlaps } from '../core/ranges.ts';
 import { HostError, type MeshPlan } from '../ports/host.ts';
+import { type AddressChange, apply } from './changes.ts';
 import { missing, searchPath } from './command.ts';
-import { batch } from './iproute.ts';
 import { readAddress, readDestination, readNetwork } from './ipv4.ts';
 import type { Ledger } from './ledger.ts';
 import {
@@ -149,7 +149,7 @@ export async function prepareDevice(
     await ledger.note(device);
     // A persistent device without an owner may be opened by any user while nobody holds it.
     const user = ['user', String(owner)];
-    await batch(host, [['tuntap', 'add', 'dev', device, 'mode', 'tun', 'vnet_hdr', ...user]]);
+    await host.run(['ip', 'tuntap', 'add', 'dev', device, 'mode', 'tun', 'vnet_hdr', ...user]);
   }
   if (
     there === undefined ||
@@ -157,19 +157,18 @@ export async function prepareDevice(
     there.queue !== QUEUE ||
     there.alias !== DEVICE_ALIAS
   ) {
-    const sizes = ['mtu', String(plan.mtu), 'txqueuelen', String(QUEUE)];
-    await batch(host, [
-      ['link', 'set', 'dev', device, 'group', String(LINK_GROUP), ...sizes],
-      ['link', 'set', 'dev', device, 'alias', DEVICE_ALIAS],
+    await apply(host, [
+      { do: 'set link', link: device, group: LINK_GROUP, mtu: plan.mtu, queue: QUEUE },
+      { do: 'set link', link: device, alias: DEVICE_ALIAS },
     ]);
   }
   await host.setSysctls(sysctlsFor(device, DEVICE_SYSCTLS, plan.mtu));
-  if (!there?.addresses.some(({ local }) => local === ANCHOR)) await batch(host, [anchorOf(device)]);
-  if (!there?.up) await batch(host, [['link', 'set', 'dev', device, 'up']]);
+  if (!there?.addresses.some(({ local }) => local === ANCHOR)) await apply(host, [anchorOf(device)]);
+  if (!there?.up) await apply(host, [{ do: 'set link', link: device, up: true }]);
 }
 
-export function anchorOf(device: string): readonly string[] {
-  return ['address', 'replace', `${ANCHOR}/32`, 'dev', device, 'scope', 'link'];
+export function anchorOf(device: string): AddressChange {
+  return { do: 'put address', link: device, address: `${ANCHOR}/32`, scope: 'link' };
 }
 
 export async function isOurDevice(link: LinkState, ledger: Ledger): Promise<boolean> {

@@ -1,20 +1,7 @@
-import { type FastPathPeer, HostError, underlayFamily } from '../ports/host.ts';
-import { batch } from './iproute.ts';
+import { type FastPathPeer, underlayFamily } from '../ports/host.ts';
+import { apply, type Change } from './changes.ts';
 import type { Namespace } from './namespace.ts';
-
-type Line = readonly string[];
-
-export interface Entry {
-  readonly mac: string;
-  readonly underlay: string;
-}
-
-export async function readForwarding(host: Namespace, device: string): Promise<readonly Entry[]> {
-  const rows = await readRows(host, ['bridge', '-json', 'fdb', 'show', 'dev', device]);
-  return rows.flatMap(({ mac, dst }) =>
-    typeof mac === 'string' && typeof dst === 'string' ? [{ mac, underlay: dst }] : [],
-  );
-}
+import { type LinkState, readEntries } from './tables.ts';
 
 /**
  * What stands for the peer in routes: its underlay address where that is IPv4. One of IPv6 that the kernel finds on another link is no gateway
@@ -24,61 +11,34 @@ export function gatewayOf({ underlay, linkLocal }: Pick<FastPathPeer, 'underlay'
   return underlayFamily(underlay) === 4 ? underlay : linkLocal;
 }
 
-/** MACs by what stands for a peer on the device: its underlay address and its link-local one. */
-export async function readNeighbours(host: Namespace, device: string): Promise<ReadonlyMap<string, string>> {
-  const rows = await readRows(host, ['ip', '-json', 'neigh', 'show', 'dev', device, 'nud', 'permanent']);
-  return new Map(rows.map(({ dst, lladdr }) => [String(dst), String(lladdr)]));
-}
-
-/** Permanent entries of both tables; others are taken away. */
+/** Permanent entries of a device's both tables; others are taken away. */
 export async function setEntries(
   host: Namespace,
-  device: string,
+  { name: link, index }: Pick<LinkState, 'name' | 'index'>,
   peers: readonly FastPathPeer[],
 ): Promise<void> {
-  const [forwarding, known] = await Promise.all([readForwarding(host, device), readNeighbours(host, device)]);
+  const [neighbours, forwarding] = await readEntries(host, index);
+  const known = new Map(neighbours.map(({ address, mac }) => [address, mac]));
   const names = new Map(
     peers.flatMap((peer) => [
       [gatewayOf(peer), peer.mac],
       [peer.linkLocal, peer.mac],
     ]),
   );
-  const lines: Line[] = [];
-  for (const name of known.keys()) {
-    if (!names.has(name)) lines.push(['neigh', 'del', name, 'dev', device]);
-  }
-  for (const [name, mac] of names) {
-    if (known.get(name) === mac) continue;
-    lines.push(['neigh', 'replace', name, 'lladdr', mac, 'dev', device, 'nud', 'permanent']);
-  }
-  const places = new Map(peers.map(({ mac, underlay }) => [mac, underlay]));
+  const changes: Change[] = [];
   const placed = new Map(forwarding.map(({ mac, underlay }) => [mac, underlay]));
-  const moves: Line[] = [];
+  const places = new Map(peers.map(({ mac, underlay }) => [mac, underlay]));
   for (const mac of placed.keys()) {
-    if (!places.has(mac)) moves.push(['fdb', 'del', mac, 'dev', device, 'self']);
+    if (!places.has(mac)) changes.push({ do: 'remove forwarding', link, mac });
   }
   for (const [mac, underlay] of places) {
-    if (placed.get(mac) === underlay) continue;
-    moves.push(['fdb', 'replace', mac, 'dev', device, 'dst', underlay, 'self', 'permanent']);
+    if (placed.get(mac) !== underlay) changes.push({ do: 'put forwarding', link, mac, underlay });
   }
-  if (moves.length > 0) {
-    await host.run(['bridge', '-batch', '-'], `${moves.map((words) => words.join(' ')).join('\n')}\n`);
+  for (const address of known.keys()) {
+    if (!names.has(address)) changes.push({ do: 'remove neighbour', link, address });
   }
-  await batch(host, lines);
-}
-
-export type Row = Readonly<Record<string, unknown>>;
-
-/** Of a listing by `ip -json`; a device that is not there has none. */
-export async function readRows(host: Namespace, command: readonly string[]): Promise<readonly Row[]> {
-  let text: string;
-  try {
-    text = await host.run(command);
-  } catch (error) {
-    if (error instanceof HostError && /Cannot find device/.test(error.message)) return [];
-    throw error;
+  for (const [address, mac] of names) {
+    if (known.get(address) !== mac) changes.push({ do: 'put neighbour', link, address, mac });
   }
-  if (text.trim() === '') return [];
-  const rows: unknown = JSON.parse(text);
-  return Array.isArray(rows) ? rows.filter((row) => typeof row === 'object' && row !== null) : [];
+  await apply(host, changes);
 }

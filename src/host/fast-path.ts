@@ -9,14 +9,24 @@ import {
   type UnderlayFamily,
   underlayFamily,
 } from '../ports/host.ts';
+import { apply, type Change } from './changes.ts';
 import { anchorOf, DEVICE_SYSCTLS, sysctlsFor } from './device.ts';
-import { gatewayOf, readForwarding, readNeighbours, readRows, setEntries } from './fast-path-entries.ts';
+import { gatewayOf, setEntries } from './fast-path-entries.ts';
 import { ADMITTED_MARK, type Admission, innerOf } from './firewall-vxlan.ts';
-import { batch } from './iproute.ts';
-import { FAST_PATH_ALIAS, LINK_GROUP, ROUTE_PROTOCOL, ROUTE_TABLE } from './names.ts';
+import { removeLink } from './links.ts';
+import { FAST_PATH_ALIAS, LINK_GROUP, ROUTE_TABLE } from './names.ts';
 import type { Namespace } from './namespace.ts';
+import { NetlinkError } from './netlink.ts';
 import { sourceFor } from './routes.ts';
 import type { Shortcut } from './shortcut.ts';
+import {
+  type LinkState,
+  type RouteState,
+  readEntries,
+  readLinks,
+  readLinksAndRoutes,
+  readRoutes,
+} from './tables.ts';
 
 /**
  * The fast path in the kernel: a VXLAN device for each family of underlay addresses, which learns nothing and knows its peers by permanent
@@ -31,13 +41,8 @@ import type { Shortcut } from './shortcut.ts';
  * Order of a change: devices → routes that go → admission → entries → routes that come.
  */
 const FAMILIES: readonly UnderlayFamily[] = [4, 6];
-/** Outer packets are never cut into fragments: probes are to find what passes whole. Those of IPv6 are not in any case. */
-const OPTIONS: Readonly<Record<UnderlayFamily, readonly string[]>> = {
-  4: ['nolearning', 'df', 'set'],
-  6: ['nolearning', 'local', '::'],
-};
 /** IPv6 is for probes, and the kernel takes it from a device with less than 1280. Routes say what may be sent. */
-const DEVICE_MTU = '65485';
+const DEVICE_MTU = 65_485;
 /**
  * Where the kernel has no programs as shortcut.ts loads them: drops what has not our table's mark, in classic BPF (bpf(4) of BSD, linux/filter.h): load the mark (SKF_AD_OFF + SKF_AD_MARK), equal →
  * TC_ACT_OK, else → TC_ACT_SHOT. It is no part of nftables, so that who flushes those closes the fast path.
@@ -72,16 +77,14 @@ export interface FastPathParts {
 export async function raiseFastPath(parts: FastPathParts, plan: FastPathPlan): Promise<void> {
   const { host, admission } = parts;
   const families = FAMILIES.filter((family) => family === 4 || peersOf(plan, family).length > 0);
-  let byProgram = false;
-  for (const family of families) {
-    const checks = await prepareDevice(parts, family, plan);
-    if (family === 4) byProgram = checks;
-  }
+  const devices = [];
+  for (const family of families) devices.push({ family, ...(await prepareDevice(parts, family, plan)) });
+  const byProgram = devices.some((device) => device.family === 4 && device.byProgram);
   const wanted = wantedRoutes(plan, parts);
-  await batch(host, goingRoutes(wanted, await readRoutes(host)));
+  await apply(host, goingRoutes(wanted, await readMeshRoutes(host)));
   await admission.raise(plan, byProgram);
-  for (const family of families) await setEntries(host, FAST_PATH_DEVICES[family], peersOf(plan, family));
-  await batch(host, comingRoutes(wanted, await readRoutes(host)));
+  for (const { family, device } of devices) await setEntries(host, device, peersOf(plan, family));
+  await apply(host, comingRoutes(wanted, await readMeshRoutes(host)));
   for (const family of FAMILIES) if (!families.includes(family)) await removeDevice(host, family);
 }
 
@@ -94,14 +97,18 @@ export async function removeFastPath(host: Namespace, admission: Admission): Pro
 }
 
 export async function readFastPath(host: Namespace, admission: Admission): Promise<FastPathState | null> {
-  if ((await readDevice(host, 4))?.ours !== true) return null;
-  const [routes, counters] = await Promise.all([readRoutes(host), admission.counters()]);
+  const [links, routes] = await readLinksAndRoutes(host);
+  const devices = FAMILIES.map((family) => ({ family, device: deviceIn(links, family) }));
+  if (!devices.some(({ family, device }) => family === 4 && isOurs(device))) return null;
+  const ways = ownRoutes(routes);
+  const counters = await admission.counters();
   const peers: FastPathPeerState[] = [];
-  for (const family of FAMILIES) {
-    const device = FAST_PATH_DEVICES[family];
-    const names = await readNeighbours(host, device);
-    for (const { mac, underlay } of await readForwarding(host, device)) {
-      const route = routes.find((one) => one.device === device && names.get(one.gateway) === mac);
+  for (const { family, device } of devices) {
+    if (device === undefined) continue;
+    const [neighbours, forwarding] = await readEntries(host, device.index);
+    const names = new Map(neighbours.map(({ address, mac }) => [address, mac]));
+    for (const { mac, underlay } of forwarding) {
+      const route = ways.find((one) => one.device === device.name && names.get(one.gateway) === mac);
       const sent = innerOf(counters.sent.get(underlay), family);
       const received = innerOf(counters.received.get(underlay), family);
       peers.push({ mac, underlay, mtu: route?.mtu ?? null, sent, received });
@@ -119,111 +126,82 @@ export async function readSent(host: Namespace): Promise<number> {
   return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
 }
 
-/** Lines that give the routes the host's present addresses as source; run before an address goes. */
+/** Changes that give the routes the host's present addresses as source; run before an address goes. */
 export async function fastPathSources(
   parts: Pick<FastPathParts, 'host' | 'range' | 'exposed'>,
   plan: FastPathPlan,
-): Promise<readonly Line[]> {
-  return comingRoutes(wantedRoutes(plan, parts), await readRoutes(parts.host));
+): Promise<readonly Change[]> {
+  return comingRoutes(wantedRoutes(plan, parts), await readMeshRoutes(parts.host));
 }
 
 function peersOf({ peers }: FastPathPlan, family: UnderlayFamily): FastPathPlan['peers'] {
   return peers.filter(({ underlay }) => underlayFamily(underlay) === family);
 }
 
-type Line = readonly string[];
-
-interface DeviceState {
-  readonly index: number;
-  readonly ours: boolean;
-  readonly up: boolean;
-  readonly mac: string;
-  readonly vni: number;
-  readonly port: number;
-  readonly linkLocal: readonly string[];
+function deviceIn(links: readonly LinkState[], family: UnderlayFamily): LinkState | undefined {
+  return links.find(({ name, group }) => name === FAST_PATH_DEVICES[family] && group === LINK_GROUP);
 }
 
-async function readDevice(host: Namespace, family: UnderlayFamily): Promise<DeviceState | undefined> {
-  const rows = await readRows(host, [
-    'ip',
-    '-json',
-    '-details',
-    'address',
-    'show',
-    'group',
-    String(LINK_GROUP),
-  ]);
-  const row = rows.find(({ ifname }) => ifname === FAST_PATH_DEVICES[family]);
-  if (row === undefined) return undefined;
-  const info = (row.linkinfo ?? {}) as { info_kind?: string; info_data?: { id?: number; port?: number } };
-  const addresses = (row.addr_info ?? []) as readonly { family: string; local: string }[];
-  return {
-    index: Number(row.ifindex),
-    ours: info.info_kind === 'vxlan' && row.ifalias === FAST_PATH_ALIAS,
-    up: (row.flags as readonly string[]).includes('UP'),
-    mac: String(row.address),
-    vni: Number(info.info_data?.id),
-    port: Number(info.info_data?.port),
-    linkLocal: addresses.filter(({ family }) => family === 'inet6').map(({ local }) => local),
-  };
+async function readDevice(host: Namespace, family: UnderlayFamily): Promise<LinkState | undefined> {
+  return deviceIn(await readLinks(host), family);
+}
+
+/** What is of our group and name and has no alias was not finished. */
+function isOurs(device: LinkState | undefined): boolean {
+  return device?.kind === 'vxlan' && device.alias === FAST_PATH_ALIAS;
 }
 
 /** Whether there was one. */
 async function removeDevice(host: Namespace, family: UnderlayFamily): Promise<boolean> {
-  if ((await readDevice(host, family))?.ours !== true) return false;
-  await batch(host, [['link', 'del', 'dev', FAST_PATH_DEVICES[family]]]);
+  if (!isOurs(await readDevice(host, family))) return false;
+  await removeLink(host, FAST_PATH_DEVICES[family]);
   return true;
 }
 
-/** Whether sources are checked by a program at the device. */
+/** `byProgram`: whether sources are checked by a program at the device. */
 async function prepareDevice(
   parts: FastPathParts,
   family: UnderlayFamily,
   plan: FastPathPlan,
-): Promise<boolean> {
+): Promise<{ readonly device: LinkState; readonly byProgram: boolean }> {
   const { host } = parts;
   const { mac, vni, port, linkLocal } = plan;
-  const device = FAST_PATH_DEVICES[family];
+  const link = FAST_PATH_DEVICES[family];
   let there = await readDevice(host, family);
-  if (there?.ours === true && (there.mac !== mac || there.vni !== vni || there.port !== port)) {
-    await batch(host, [['link', 'del', 'dev', device]]);
-    there = undefined;
-  }
-  if (there?.ours !== true) {
+  const same = there?.mac === mac && there.vxlan?.vni === vni && there.vxlan.port === port;
+  if (!isOurs(there) || !same) {
+    if (there !== undefined) await removeLink(host, link);
     await makeDevice(host, family, plan);
     there = await readDevice(host, family);
   }
-  const byProgram = await closeGate(parts, family, plan, there?.index ?? 0);
+  if (there === undefined) throw new HostError('command-failed', `somebody has removed the link ${link}`);
+  const byProgram = await closeGate(parts, family, plan, there.index);
   const forAll = await host.run(['cat', '/proc/sys/net/ipv4/conf/all/rp_filter']);
   const filters = forAll.trim() === '0' ? UNFILTERED : {};
-  await host.setSysctls(sysctlsFor(device, { ...SYSCTLS, ...filters }, Number(DEVICE_MTU)));
-  if (there?.up !== true) await batch(host, [['link', 'set', 'dev', device, 'up']]);
-  if (there?.linkLocal.includes(linkLocal) !== true) {
-    await batch(host, [anchorOf(device), ['address', 'replace', `${linkLocal}/64`, 'dev', device, 'nodad']]);
+  await host.setSysctls(sysctlsFor(link, { ...SYSCTLS, ...filters }, DEVICE_MTU));
+  if (!there.up) await apply(host, [{ do: 'set link', link, up: true }]);
+  if (!there.addresses6.includes(linkLocal)) {
+    await apply(host, [anchorOf(link), { do: 'put address', link, address: `${linkLocal}/64` }]);
   }
-  return byProgram;
+  return { device: there, byProgram };
 }
 
-/** What is of our group and name and has no alias was not finished. */
 async function makeDevice(
   host: Namespace,
   family: UnderlayFamily,
   { mac, vni, port }: FastPathPlan,
 ): Promise<void> {
-  const device = FAST_PATH_DEVICES[family];
-  if ((await readDevice(host, family)) !== undefined) await batch(host, [['link', 'del', 'dev', device]]);
-  const own = ['address', mac, 'group', String(LINK_GROUP), 'mtu', DEVICE_MTU];
-  const type = ['type', 'vxlan', 'id', String(vni), 'dstport', String(port), ...OPTIONS[family]];
+  const link = FAST_PATH_DEVICES[family];
   try {
-    await batch(host, [
-      ['link', 'add', 'dev', device, ...own, ...type],
-      ['link', 'set', 'dev', device, 'alias', FAST_PATH_ALIAS],
+    await apply(host, [
+      { do: 'add vxlan', link, mac, mtu: DEVICE_MTU, vni, port, family },
+      { do: 'set link', link, alias: FAST_PATH_ALIAS },
     ]);
   } catch (error) {
-    if (!(error instanceof HostError) || !/File exists/.test(error.message)) throw error;
+    if (!(error instanceof NetlinkError) || error.errno !== 'EEXIST') throw error;
     throw new HostError(
       'device-taken',
-      `another link is called ${device}, or another VXLAN device has VNI ${vni} on port ${port}: choose another with --vxlan-vni`,
+      `another link is called ${link}, or another VXLAN device has VNI ${vni} on port ${port}: choose another with --vxlan-vni`,
     );
   }
 }
@@ -259,16 +237,15 @@ interface Route {
   readonly source: string | undefined;
 }
 
-async function readRoutes(host: Namespace): Promise<readonly Route[]> {
-  const devices = Object.values(FAST_PATH_DEVICES);
-  const rows = await readRows(host, ['ip', '-json', '-4', 'route', 'show', 'table', String(ROUTE_TABLE)]);
-  return rows.flatMap(({ dst, dev, gateway, via, metrics, prefsrc }) => {
-    const to = gateway ?? (via as { host?: unknown } | undefined)?.host;
-    if (typeof dst !== 'string' || typeof dev !== 'string' || typeof to !== 'string') return [];
-    if (!devices.includes(dev)) return [];
-    const [metric] = (metrics ?? []) as readonly { mtu?: number }[];
-    const source = typeof prefsrc === 'string' ? prefsrc : undefined;
-    return [{ destination: dst, device: dev, gateway: to, mtu: metric?.mtu ?? 0, source }];
+async function readMeshRoutes(host: Namespace): Promise<readonly Route[]> {
+  return ownRoutes(await readRoutes(host));
+}
+
+function ownRoutes(routes: readonly RouteState[]): readonly Route[] {
+  const devices: readonly string[] = Object.values(FAST_PATH_DEVICES);
+  return routes.flatMap(({ destination, table, device, gateway, mtu = 0, source }) => {
+    if (device === undefined || !devices.includes(device) || gateway === undefined) return [];
+    return table === ROUTE_TABLE ? [{ destination, device, gateway, mtu, source }] : [];
   });
 }
 
@@ -298,22 +275,16 @@ function wantedRoutes(
   });
 }
 
-const OURS = ['proto', String(ROUTE_PROTOCOL), 'table', String(ROUTE_TABLE)];
-
-function goingRoutes(wanted: readonly Route[], current: readonly Route[]): readonly Line[] {
+function goingRoutes(wanted: readonly Route[], current: readonly Route[]): readonly Change[] {
   const kept = new Set(wanted.map(({ destination }) => destination));
   return current
     .filter(({ destination }) => !kept.has(destination))
-    .map(({ destination, device }) => ['route', 'del', destination, 'dev', device, ...OURS]);
+    .map(({ destination, device }) => ({ do: 'remove route', destination, link: device, type: 'unicast' }));
 }
 
-function comingRoutes(wanted: readonly Route[], current: readonly Route[]): readonly Line[] {
+function comingRoutes(wanted: readonly Route[], current: readonly Route[]): readonly Change[] {
   const there = new Set(current.map((route) => JSON.stringify(route)));
   return wanted
     .filter((route) => !there.has(JSON.stringify(route)))
-    .map(({ destination, device, gateway, mtu, source }) => {
-      const via = gateway.includes(':') ? ['inet6', gateway] : [gateway];
-      const way = ['via', ...via, 'dev', device, 'onlink', ...OURS, 'mtu', String(mtu)];
-      return ['route', 'replace', destination, ...way, ...(source === undefined ? [] : ['src', source])];
-    });
+    .map(({ device, ...route }) => ({ do: 'put route', link: device, ...route }));
 }

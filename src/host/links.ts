@@ -6,10 +6,9 @@ import {
   type PlugPlan,
   type PlugResult,
 } from '../ports/host.ts';
-import { INHERITED } from './command.ts';
+import { type AddPair, apply, type Change } from './changes.ts';
 import { hasIpv6, sysctlsFor } from './device.ts';
 import type { Firewall, GuardedLink } from './firewall.ts';
-import { batch } from './iproute.ts';
 import { readAddress } from './ipv4.ts';
 import {
   addressIn,
@@ -26,7 +25,7 @@ import {
 } from './names.ts';
 import { hostNamespace, type Namespace, openedNamespace } from './namespace.ts';
 import { NetlinkError } from './netlink.ts';
-import { addRoute, isMeshRoute } from './routes.ts';
+import { isMeshRoute } from './routes.ts';
 import { absent, type OpenSandbox } from './sandbox.ts';
 import { type LinkState, type RouteState, readLinks, readLinksAndRoutes } from './tables.ts';
 
@@ -90,13 +89,13 @@ export async function plugInto(
   path: string | undefined,
   firewall: Firewall,
 ): Promise<PlugResult> {
-  const host = hostNamespace(path, sandbox.descriptor);
+  const host = hostNamespace(path);
   const inside = openedNamespace(sandbox.descriptor);
   const situation = await look(host, inside, plan);
   const { hostLink, old, keep } = situation;
-  if (old !== undefined && !keep) await batch(host, [['link', 'del', 'dev', hostLink]]);
+  if (old !== undefined && !keep) await removeLink(host, hostLink);
   try {
-    if (!keep) await makePair(host, plan, situation);
+    if (!keep) await apply(host, [pairOf(plan, situation.interface, sandbox.descriptor)]);
     await Promise.all([
       host.setSysctls(sysctlsFor(hostLink, HOST_END, plan.mtu)),
       inside.setSysctls(sysctlsFor(situation.interface, SANDBOX_END, plan.mtu)),
@@ -202,27 +201,16 @@ function chooseName(plan: PlugPlan, there: readonly LinkState[], end: LinkState 
   return name;
 }
 
-async function makePair(host: Namespace, plan: PlugPlan, situation: Situation): Promise<void> {
-  await batch(host, [pairLine(plan, situation.hostLink, situation.interface, ['netns', INHERITED])]);
-}
-
 /** Addresses and MTU are set as the pair is made, and the group marks it as ours from its first moment. */
-export function pairLine(
-  plan: OfferPlan,
-  hostLink: string,
-  other: string,
-  place: readonly string[],
-): readonly string[] {
-  const mtu = ['mtu', String(plan.mtu)];
-  const outer = [
-    'group',
-    String(LINK_GROUP),
-    ...mtu,
-    'address',
-    macOf(readAddress(plan.address).address, 'host'),
-  ];
-  const inner = ['peer', 'name', other, ...mtu, 'address', macIn(plan), ...place];
-  return ['link', 'add', 'dev', hostLink, ...outer, 'type', 'veth', ...inner];
+export function pairOf(plan: OfferPlan, other: string, network?: number): AddPair {
+  return {
+    do: 'add pair',
+    link: hostLinkOf(plan.endpoint),
+    mac: macOf(readAddress(plan.address).address, 'host'),
+    mtu: plan.mtu,
+    other: { link: other, mac: macIn(plan) },
+    network,
+  };
 }
 
 async function configure(
@@ -232,38 +220,34 @@ async function configure(
   situation: Situation,
   source: string | undefined,
 ): Promise<void> {
-  const { hostLink, interface: name } = situation;
-  const mtu = ['mtu', String(plan.mtu)];
-  await batch(inside, [
-    ...(situation.loopbackDown ? [['link', 'set', 'dev', 'lo', 'up']] : []),
-    ['address', 'replace', plan.address, 'broadcast', '+', 'dev', name],
-    ['link', 'set', 'dev', name, ...mtu, 'up'],
+  const { interface: link } = situation;
+  await apply(inside, [
+    ...(situation.loopbackDown ? [{ do: 'set link', link: 'lo', up: true } as const] : []),
+    { do: 'put address', link, address: plan.address, broadcast: true },
+    { do: 'set link', link, mtu: plan.mtu, up: true },
   ]);
-  await batch(host, hostEndLines(plan, hostLink, source));
+  await apply(host, hostEnd(plan, source));
 }
 
 /** The last of a link's steps: with the alias it is finished. */
-export function hostEndLines(
-  plan: OfferPlan,
-  hostLink: string,
-  source: string | undefined,
-): readonly (readonly string[])[] {
+export function hostEnd(plan: OfferPlan, source: string | undefined): readonly Change[] {
+  const link = hostLinkOf(plan.endpoint);
   const address = formatIpv4(readAddress(plan.address).address);
   return [
-    ['link', 'set', 'dev', hostLink, 'mtu', String(plan.mtu), 'up'],
+    { do: 'set link', link, mtu: plan.mtu, up: true },
     // Permanent, so that the host need not ask: its questions would carry a source that the sandbox may have no route to.
-    ['neigh', 'replace', address, 'lladdr', macIn(plan), 'dev', hostLink, 'nud', 'permanent'],
-    addRoute(address, hostLink, source),
-    ['link', 'set', 'dev', hostLink, 'alias', aliasOf(plan.endpoint)],
+    { do: 'put neighbour', link, address, mac: macIn(plan) },
+    { do: 'put route', destination: address, link, source },
+    { do: 'set link', link, alias: aliasOf(plan.endpoint) },
   ];
 }
 
 /** Removes both ends with all that hangs on them; fine when they are gone. */
-export async function removeLink(host: Namespace, name: string): Promise<void> {
+export async function removeLink(host: Namespace, link: string): Promise<void> {
   try {
-    await batch(host, [['link', 'del', 'dev', name]]);
+    await apply(host, [{ do: 'remove link', link }]);
   } catch (error) {
-    if (!(error instanceof HostError) || !/Cannot find device/.test(error.message)) throw error;
+    if (!(error instanceof NetlinkError) || error.errno !== 'ENODEV') throw error;
   }
 }
 

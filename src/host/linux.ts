@@ -14,6 +14,7 @@ import {
   type PlugPlan,
 } from '../ports/host.ts';
 import type { Log } from '../ports/log.ts';
+import { apply } from './changes.ts';
 import { checkMachine, checkMesh, checkOverlap, isOurDevice, prepareDevice } from './device.ts';
 import { fastPathSources, raiseFastPath, readFastPath, readSent, removeFastPath } from './fast-path.ts';
 import { createFirewall, hasRules } from './firewall.ts';
@@ -22,7 +23,6 @@ import { isolationOf, raiseIsolation } from './firewall-networks.ts';
 import { admissionTables, createAdmission } from './firewall-vxlan.ts';
 import { admitForwarding, removeForwarding } from './forwarding.ts';
 import { readIdleLinks } from './holder.ts';
-import { batch } from './iproute.ts';
 import { readAddress, readNetwork } from './ipv4.ts';
 import { createLedger } from './ledger.ts';
 import {
@@ -56,7 +56,7 @@ export interface LinuxHostOptions {
 }
 
 /**
- * Links, routes, sysctls and firewall of one network namespace, by iproute2 and nft. One call runs at a time. All state is in the kernel, but for the
+ * Links, routes, sysctls and firewall of one network namespace, by netlink and nft. One call runs at a time. All state is in the kernel, but for the
  * ledger and for which networks the host's addresses belong to: those are told anew after each start.
  */
 export function createLinuxHost(options: LinuxHostOptions): Host {
@@ -93,8 +93,10 @@ export function createLinuxHost(options: LinuxHostOptions): Host {
     await firewall.raise({ device: plan.device, range }, guardedLinks(links));
     await prepareDevice(host, plan, ledger, deviceOwner);
     mesh = { device: plan.device, range };
-    await batch(host, rangeRoutes(plan.device, range, exposed, routes));
-    await batch(host, meshRule(range, await readRules(host)));
+    await apply(host, [
+      ...rangeRoutes(plan.device, range, exposed, routes),
+      ...meshRule(range, await readRules(host)),
+    ]);
     await admitForwarding(host, plan.range);
     const ours = (await readLinks(host)).filter(({ group }) => group === LINK_GROUP);
     shortcut.begin(ours, plan.device);
@@ -207,15 +209,17 @@ export function createLinuxHost(options: LinuxHostOptions): Host {
     const current = present.filter((local) => local !== ANCHOR);
     const gone = current.filter((text) => !texts.includes(text));
     // Routes let go of an address before it goes: the kernel drops a route with the address that it names as source.
-    await batch(host, [
-      ...texts.filter((text) => !current.includes(text)).map((text) => address('add', text, device)),
+    await apply(host, [
+      ...texts
+        .filter((text) => !current.includes(text))
+        .map((text) => ({ do: 'add address', ...hostAddress(text, device) }) as const),
       ...rangeRoutes(device, range, wanted, routes),
       ...endpointSources(wanted, routes),
       ...(fast == null ? [] : await fastPathSources({ host, range, exposed: wanted }, fast)),
-      ...gone.map((text) => address('del', text, device)),
+      ...gone.map((text) => ({ do: 'remove address', ...hostAddress(text, device) }) as const),
     ]);
     // With the last address of a link the kernel drops all routes by it.
-    if (gone.length > 0) await batch(host, rangeRoutes(device, range, wanted, await readRoutes(host)));
+    if (gone.length > 0) await apply(host, rangeRoutes(device, range, wanted, await readRoutes(host)));
     exposed = wanted;
     openSoon();
   }
@@ -306,8 +310,8 @@ export function createLinuxHost(options: LinuxHostOptions): Host {
   };
 }
 
-function address(verb: 'add' | 'del', text: string, device: string): readonly string[] {
-  return ['address', verb, `${text}/32`, 'dev', device];
+function hostAddress(text: string, link: string) {
+  return { link, address: `${text}/32` };
 }
 
 function readSubnets(texts: readonly string[]): readonly Cidr[] {

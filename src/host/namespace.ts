@@ -11,16 +11,12 @@ export interface Namespace {
   setSysctls(values: ReadonlyMap<string, string>): Promise<void>;
 }
 
-/**
- * The namespace of this process, or the one at `path`. `descriptor` is handed on to each program, so that `ip … netns` can
- * name a second namespace by it.
- */
-export function hostNamespace(path?: string, descriptor?: number): Namespace {
-  if (path !== undefined) return entered(path, descriptor);
-  const options = descriptor === undefined ? {} : { descriptor };
+/** The namespace of this process, or the one at `path`. */
+export function hostNamespace(path?: string): Namespace {
+  if (path !== undefined) return entered(path);
   return {
     visit: (use) => use(-1),
-    run: (command, input = '') => run(command, { ...options, input }),
+    run: (command, input = '') => run(command, { input }),
     async setSysctls(values) {
       await Promise.all((await available(values)).map(([key, value]) => writeSysctl(key, value)));
     },
@@ -33,13 +29,13 @@ export function openedNamespace(descriptor: number): Namespace {
 }
 
 /** A namespace that each program enters by itself: threads of Node cannot change theirs. */
-function entered(path: string, descriptor: number | undefined): Namespace {
+function entered(path: string, descriptor?: number): Namespace {
   const options = descriptor === undefined ? {} : { descriptor };
   const enter = (command: readonly string[], input = '') =>
     run(['nsenter', `--net=${path}`, '--', ...command], { ...options, input });
   return {
     visit: async (use) => {
-      if (descriptor !== undefined && path === INHERITED) return use(descriptor);
+      if (descriptor !== undefined) return use(descriptor);
       const opened = await open(path);
       try {
         return await use(opened.fd);

@@ -1,17 +1,17 @@
 import { formatIpv4 } from '../core/address.ts';
 import type { OfferedLink, OfferPlan } from '../ports/host.ts';
+import { apply } from './changes.ts';
 import { sysctlsFor } from './device.ts';
 import type { Firewall } from './firewall.ts';
-import { batch } from './iproute.ts';
 import { readAddress } from './ipv4.ts';
 import {
   checkFree,
   guardedLinks,
   HOST_END,
-  hostEndLines,
+  hostEnd,
   isOtherEnd,
   macIn,
-  pairLine,
+  pairOf,
   removeLink,
 } from './links.ts';
 import { hostLinkOf, offeredLinkOf } from './names.ts';
@@ -42,13 +42,10 @@ export async function offerLink(
   if (old !== undefined && !keep) await removeLink(host, hostLink);
   if (other !== undefined && !keep) await removeLink(host, link);
   async function makeLink(): Promise<void> {
-    await batch(host, [
-      ...(keep ? [] : [pairLine(plan, hostLink, link, [])]),
-      // No link-local address, as HOST_END has it, which comes only when the link is up.
-      ['link', 'set', 'dev', hostLink, 'addrgenmode', 'none'],
-      ...hostEndLines(plan, hostLink, source),
-    ]);
+    if (!keep) await apply(host, [pairOf(plan, link)]);
+    // Before it is up: no link-local address is ever made for it.
     await host.setSysctls(sysctlsFor(hostLink, HOST_END, plan.mtu));
+    await apply(host, hostEnd(plan, source));
   }
   try {
     const others = guardedLinks(links.filter((there) => there !== old));

@@ -65,3 +65,5 @@ export const ROUTE_TYPES = [
   'throw',
   'nat',
 ] as const;
+/** RTEXT_FILTER_SKIP_STATS: counters are most of what the kernel tells of a link. */
+export const WITHOUT_COUNTERS = 8;

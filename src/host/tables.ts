@@ -25,6 +25,7 @@ import {
   RTM,
   RULE,
   VXLAN,
+  WITHOUT_COUNTERS,
 } from './rtnetlink.ts';
 
 /**
@@ -106,8 +107,6 @@ const LOCAL_TABLE = 255;
 /** IFF_UP, IFF_RUNNING, IFF_LOWER_UP. */
 const UP = 0x1;
 const CARRIER = 0x1_0041;
-/** RTEXT_FILTER_SKIP_STATS: counters are most of what the kernel tells of a link. */
-const WITHOUT_COUNTERS = 8;
 
 const LINKS: Request = {
   type: RTM.getLink,

@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { open } from 'node:fs/promises';
 import { after, before, describe, test } from 'node:test';
+import { apply, type Change } from '../../src/host/changes.ts';
 import { hostNamespace, openedNamespace } from '../../src/host/namespace.ts';
 import { change } from '../../src/host/netlink.ts';
 import {
@@ -162,6 +163,126 @@ describe('netlink', { skip: needsRoot }, () => {
     await net.run('host', 'sh', '-c', script);
     const addresses = (await readLinks(host())).find(({ name }) => name === 'lo')?.addresses ?? [];
     assert.equal(new Set(addresses.map(({ local }) => local)).size, 2_000);
+  });
+
+  test('a pair is made with all that belongs to it, and made again when it has gone', async () => {
+    const inside = await open(`/run/netns/${sandbox}`);
+    const made: readonly Change[] = [
+      {
+        do: 'add pair',
+        link: 'weft-p',
+        mac: '0e:57:0a:20:00:06',
+        mtu: 1380,
+        other: { link: 'eth1', mac: '0a:57:0a:20:00:06' },
+        network: inside.fd,
+      },
+      { do: 'set link', link: 'weft-p', up: true },
+      { do: 'put neighbour', link: 'weft-p', address: '10.32.0.6', mac: '0a:57:0a:20:00:06' },
+      { do: 'put route', destination: '10.32.0.6', link: 'weft-p', source: '10.32.0.9' },
+      { do: 'set link', link: 'weft-p', alias: 'weft:endpoint:p' },
+    ];
+    const raised: readonly Change[] = [
+      { do: 'put address', link: 'eth1', address: '10.32.0.6/12', broadcast: true },
+      { do: 'set link', link: 'eth1', mtu: 1400, up: true },
+    ];
+    const removed: Change = { do: 'remove link', link: 'weft-p' };
+    try {
+      await apply(host(), made);
+      await apply(openedNamespace(inside.fd), [...raised, ...raised]);
+      const link = await ip('-details', 'link', 'show', 'weft-p');
+      assert.match(
+        link,
+        /mtu 1380 .* state UP .* group 173 .*ether 0e:57:0a:20:00:06 .*alias weft:endpoint:p/s,
+      );
+      const eth1 = await net.run(sandbox, 'ip', '-details', 'address', 'show', 'eth1');
+      assert.match(
+        eth1,
+        /mtu 1400 .*ether 0a:57:0a:20:00:06 .*inet 10.32.0.6\/12 brd 10.47.255.255 scope global/s,
+      );
+      const route = await ip('route', 'show', 'table', '173', '10.32.0.6');
+      assert.equal(route.trim(), '10.32.0.6 dev weft-p proto 173 scope link src 10.32.0.9');
+      const neighbour = await ip('neigh', 'show', '10.32.0.6', 'dev', 'weft-p');
+      assert.equal(neighbour.trim(), '10.32.0.6 lladdr 0a:57:0a:20:00:06 PERMANENT');
+      await apply(host(), [removed, ...made, removed]);
+      await assert.rejects(apply(host(), [removed]), { errno: 'ENODEV' });
+    } finally {
+      await inside.close();
+    }
+  });
+
+  test('routes, rules and addresses come, are replaced and go as they are asked for', async () => {
+    const link = 'weft-a';
+    const destination = '10.40.0.0/16';
+    const table = async () => (await ip('route', 'show', 'table', '173', '10.40.0.0/16')).trim().split('\n');
+    await apply(host(), [
+      { do: 'put address', link, address: '10.32.0.10/32', scope: 'link' },
+      { do: 'put address', link, address: 'fe80::99/64' },
+      { do: 'put guard', destination },
+      { do: 'put route', destination, link, source: '10.32.0.9' },
+      { do: 'put route', destination, link, gateway: 'fe80::8', mtu: 1301 },
+      { do: 'add rule', destination },
+    ]);
+    const addresses = await ip('address', 'show', 'dev', link);
+    assert.match(addresses, /inet 10.32.0.10\/32 scope link/);
+    assert.match(addresses, /inet6 fe80::99\/64 scope link nodad/);
+    assert.deepEqual(
+      (await table()).map((line) => line.trim()),
+      [
+        '10.40.0.0/16 via inet6 fe80::8 dev weft-a proto 173 onlink mtu 1301',
+        'unreachable 10.40.0.0/16 proto 173 metric 4294967294',
+      ],
+    );
+    assert.match(await ip('rule', 'show'), /17300:\tfrom all to 10.40.0.0\/16 lookup 173 proto 173/);
+    await assert.rejects(apply(host(), [{ do: 'add rule', destination }]), { errno: 'EEXIST' });
+    await apply(host(), [
+      { do: 'put route', destination, link, gateway: '10.32.0.7', mtu: 1300 },
+      { do: 'remove route', destination, type: 'unreachable' },
+      { do: 'remove rule', destination },
+      { do: 'remove address', link, address: '10.32.0.10/32' },
+    ]);
+    assert.deepEqual(await table(), ['10.40.0.0/16 via 10.32.0.7 dev weft-a proto 173 onlink mtu 1300']);
+    await apply(host(), [{ do: 'remove route', destination, link, type: 'unicast' }]);
+    assert.doesNotMatch(await ip('rule', 'show'), /10.40.0.0/);
+    const gone: Change = { do: 'remove route', destination, link, type: 'unicast' };
+    await assert.rejects(apply(host(), [gone]), { errno: 'ESRCH', message: /remove route .*10\.40\.0\.0/ });
+  });
+
+  test('VXLAN devices of both families and their entries are as ip and bridge say', async () => {
+    const plan = { do: 'add vxlan', mac: '06:00:00:00:00:01', mtu: 65_485, vni: 78, port: 4791 } as const;
+    const mac = '06:00:00:00:00:08';
+    await apply(host(), [
+      { ...plan, link: 'weft-4', family: 4 },
+      { ...plan, link: 'weft-6', family: 6 },
+      { do: 'put forwarding', link: 'weft-4', mac, underlay: '192.0.2.7' },
+      { do: 'put forwarding', link: 'weft-4', mac, underlay: '192.0.2.8' },
+      { do: 'put forwarding', link: 'weft-6', mac, underlay: '2001:db8::8' },
+      { do: 'put neighbour', link: 'weft-4', address: 'fe80::8', mac },
+    ]);
+    const four = await ip('-details', 'link', 'show', 'weft-4');
+    assert.match(four, /mtu 65485 .*group 173 .*vxlan id 78 .*dstport 4791 .*nolearning .*df set/s);
+    assert.match(await ip('-details', 'link', 'show', 'weft-6'), /vxlan id 78 .*dstport 4791 .*nolearning/);
+    const entries = (link: string) => net.run('host', 'bridge', 'fdb', 'show', 'dev', link);
+    assert.equal((await entries('weft-4')).trim(), `${mac} dst 192.0.2.8 self permanent`);
+    assert.equal((await entries('weft-6')).trim(), `${mac} dst 2001:db8::8 self permanent`);
+    assert.match(await ip('neigh', 'show', 'dev', 'weft-4'), /fe80::8 lladdr 06:00:00:00:00:08 PERMANENT/);
+    await apply(host(), [
+      { do: 'remove forwarding', link: 'weft-4', mac },
+      { do: 'remove neighbour', link: 'weft-4', address: 'fe80::8' },
+    ]);
+    assert.equal((await entries('weft-4')) + (await ip('neigh', 'show', 'dev', 'weft-4')), '');
+  });
+
+  test('what cannot be a name or an address never reaches the kernel', async () => {
+    for (const address of ['', '10.0.0.1', '10.0.0.1/33', 'fe80::1/129', '10.0.0.1/1.5', '10.0.0.300/8']) {
+      const change: Change = { do: 'put address', link: 'lo', address };
+      await assert.rejects(apply(host(), [change]), { code: 'bad-request' }, address);
+    }
+    const bad: readonly Change[] = [
+      { do: 'set link', link: 'lo\0', up: true },
+      { do: 'put neighbour', link: 'lo', address: '10.0.0.1', mac: '0a:57' },
+      { do: 'put route', destination: '10.0.0.1/8', link: 'lo' },
+    ];
+    for (const change of bad) await assert.rejects(apply(host(), [change]), { code: 'bad-request' });
   });
 
   test('what the kernel refuses is told with its reason, and nothing after it is done', async () => {

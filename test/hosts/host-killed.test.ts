@@ -36,8 +36,8 @@ describe('a daemon that is killed', { skip: needsRoot }, () => {
   const next = () =>
     createLinuxHost({ stateDirectory: net.stateDirectory, netns: net.hostPath, log: silentLog });
 
-  /** Runs a life that is killed with SIGKILL when its `at`-th command has ended; how it ended, and how many commands there were. */
-  async function live(at: number): Promise<{ killed: boolean; commands: number }> {
+  /** Runs a life that is killed with SIGKILL when its `at`-th command or change has ended; how it ended, and how many of them there were. */
+  async function live(at: number): Promise<{ killed: boolean; steps: number }> {
     const folder = await mkdtemp(join(tools, 'life-'));
     const wrapper = `#!/bin/sh
 n=1
@@ -49,13 +49,17 @@ status=$?
 exit $status
 `;
     await writeFile(join(folder, 'nsenter'), wrapper, { mode: 0o755 });
-    const child = spawn(process.execPath, [LIFE, net.hostPath, net.stateDirectory, sandbox], {
-      env: { ...process.env, PATH: `${folder}${delimiter}${process.env.PATH}` },
-      stdio: ['ignore', 'ignore', 'inherit'],
-    });
+    const child = spawn(
+      process.execPath,
+      [LIFE, net.hostPath, net.stateDirectory, sandbox, folder, String(at)],
+      {
+        env: { ...process.env, PATH: `${folder}${delimiter}${process.env.PATH}` },
+        stdio: ['ignore', 'ignore', 'inherit'],
+      },
+    );
     const [code, signal] = (await once(child, 'exit')) as [number | null, string | null];
     assert.ok(code === 0 || signal === 'SIGKILL', `ended with ${code ?? signal}`);
-    return { killed: signal === 'SIGKILL', commands: (await readdir(folder)).length - 1 };
+    return { killed: signal === 'SIGKILL', steps: (await readdir(folder)).length - 1 };
   }
 
   /** The quick part of a snapshot, for the many looks in between. */
@@ -68,7 +72,7 @@ exit $status
     return [links, ...(await Promise.all(looks))].join('');
   }
 
-  test('after whichever command: the next life puts all right, or removes all', async () => {
+  test('after whichever command or change: the next life puts all right, or removes all', async () => {
     const clean = [await snapshot(net, 'host'), await snapshot(net, sandbox)];
     const before = await linksAndRoutes();
     for (let at = 1; (await live(at)).killed; at++) {
@@ -81,11 +85,11 @@ exit $status
         await net.run(sandbox, 'ping', '-n', '-q', '-c', '1', '-W', '1', '10.32.0.9');
       }
       await host.restore();
-      assert.equal(await linksAndRoutes(), before, `killed after command ${at}`);
+      assert.equal(await linksAndRoutes(), before, `killed after step ${at}`);
     }
     await next().restore();
-    const { killed, commands } = await live(0);
-    assert.ok(!killed && commands > 12, `only ${commands} commands`);
+    const { killed, steps } = await live(0);
+    assert.ok(!killed && steps > 25, `only ${steps} steps`);
     await next().restore();
     assert.deepEqual([await snapshot(net, 'host'), await snapshot(net, sandbox)], clean);
   });
