@@ -48,7 +48,6 @@ export function searchPath(): string {
 export const PACKAGES: Readonly<Record<string, string>> = {
   ip: 'iproute2',
   iptables: 'iptables',
-  bridge: 'iproute2',
   tc: 'iproute2',
   nft: 'nftables',
   nsenter: 'util-linux',

@@ -2,7 +2,7 @@ import type { Range } from '../core/address.ts';
 import type { EndpointId } from '../core/ids.ts';
 
 /**
- * This machine's links, routes and sysctls. The real one is host/linux.ts (iproute2); the twin is ports/memory/host.ts.
+ * This machine's links, routes and sysctls. The real one is host/linux.ts; the twin is ports/memory/host.ts.
  * Every method says what is wanted; the adapter looks at what is there and changes the difference, so each may be repeated
  * after a crash at any point. Errors are HostError.
  */
