@@ -15,6 +15,7 @@ import {
   type Doorkeeper,
 } from '../../ports/transport.ts';
 import type { HandshakeLimiter } from './limiter.ts';
+import { sendWhole } from './pieces.ts';
 import {
   ADMITTED,
   decodeDoorName,
@@ -84,6 +85,7 @@ async function secureOutbound(
     return attempt.failure;
   };
   const { name, secret } = attempt.door;
+  sendWhole(connection);
   const reader = createStreamReader(connection, signal);
   try {
     connection.send(encodePreface(name));
@@ -121,6 +123,7 @@ async function secureInbound(
   const signal = options?.signal;
   if (signal === undefined) throw new Error('an arriving connection without a deadline');
   try {
+    sendWhole(connection);
     const { door, admission } = await answerPreface(parts, connection, signal);
     const secured = await handshake(door, admission.secret).secureInbound(connection, options);
     parts.onProven(connection, door);
