@@ -1,7 +1,7 @@
-import { formatIp, type IpAddress, type Range } from '../core/address.ts';
+import type { Range } from '../core/address.ts';
 import type { Crypto } from '../core/crypto.ts';
 import type { PeerId } from '../core/ids.ts';
-import { type Declaration, judge, readDeclaration, type Verdict } from '../core/path.ts';
+import type { Declaration, Verdict } from '../core/path.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { FastPathPeer, FastPathPeerState, FastPathPlan, FastPathState, Host } from '../ports/host.ts';
 import type { Log } from '../ports/log.ts';
@@ -11,11 +11,12 @@ import type { Forwarding } from './forwarding.ts';
 import type { Liveness } from './liveness.ts';
 import type { OpenMembership } from './membership.ts';
 import { createPathApplier } from './paths/applier.ts';
-import { addressesAt, addressesIn, deriveEnd, type End, familiesOf, rangesOf } from './paths/ends.ts';
+import { deriveEnd, type End, familiesOf, rangesOf } from './paths/ends.ts';
+import { createJudges } from './paths/judges.ts';
 import { createProber } from './paths/prober.ts';
 import { type PathReport, reportOf } from './paths/report.ts';
 import { withoutRivals } from './paths/rivals.ts';
-import { KEY, type Records, readPeerRecord } from './records.ts';
+import { KEY, type Records } from './records.ts';
 import type { Space } from './space.ts';
 import type { Trust } from './trust.ts';
 
@@ -82,21 +83,10 @@ interface Peer {
   drainedAt: number | undefined;
 }
 
+const isDraining = ({ drainedAt }: Peer) => drainedAt !== undefined;
+
 export function createPaths(parts: PathsParts): Paths {
-  const {
-    self,
-    crypto,
-    clock,
-    log,
-    host,
-    membership,
-    records,
-    forwarding,
-    liveness,
-    space,
-    trust,
-    settings,
-  } = parts;
+  const { self, crypto, clock, log, host, membership, records, liveness, space, trust, settings } = parts;
   const plain = membership.genesis.plain;
   const peers = new Map<PeerId, Peer>();
   const ends = new Map<PeerId, End>();
@@ -115,6 +105,7 @@ export function createPaths(parts: PathsParts): Paths {
     ends.set(peer, known);
     return known;
   };
+  const judges = createJudges(parts);
   const wanted = () => plain || trust.list().length > 0;
 
   const prober = createProber({
@@ -161,11 +152,9 @@ export function createPaths(parts: PathsParts): Paths {
     tell().catch((error: unknown) => log.error('cannot tell others about paths', { error: String(error) }));
   }
 
-  /** Judges every member anew. */
+  /** Does what has become due, and what the verdicts on the members say. */
   function look(): void {
     if (!started || closed) return;
-    const here = declaration();
-    const ours = addressesIn(settings.ours());
     let changed = false;
     for (const peer of [...peers.keys()]) {
       if (membership.isMember(peer)) continue;
@@ -173,15 +162,8 @@ export function createPaths(parts: PathsParts): Paths {
       prober.forget(peer);
       changed = true;
     }
-    const judged = membership.members().flatMap((peer) => {
-      if (peer === self) return [];
-      const there = readDeclaration(records.get(peer, KEY.trust));
-      const theirs = addressesOf(peer);
-      const name = readPeerRecord(records.get(peer, KEY.peer))?.nickname ?? peer;
-      const verdict = judge({ plain, here, there, theirs, ours, name });
-      const [seen] = addressesAt(forwarding.seenAt(peer));
-      return [{ peer, name, verdict, seen: seen === undefined ? undefined : formatIp(seen) }];
-    });
+    const { judged, isNews } = judges.verdicts(declaration());
+    if (!isNews && !changed && ![...peers.values()].some(isDraining)) return;
     for (const { peer, verdict } of withoutRivals(judged)) if (settle(peer, verdict)) changed = true;
     if (changed) applier.soon();
   }
@@ -220,12 +202,6 @@ export function createPaths(parts: PathsParts): Paths {
   function adoptedMtu(mac: string, underlay: string): number | undefined {
     if (clock.now() >= adoptUntil) return undefined;
     return adopted?.peers.find((one) => one.mac === mac && one.underlay === underlay)?.mtu ?? undefined;
-  }
-
-  /** What is known of the peer's whereabouts, best first. */
-  function addressesOf(peer: PeerId): readonly IpAddress[] {
-    const announced = readPeerRecord(records.get(peer, KEY.peer))?.data ?? [];
-    return [...addressesAt(forwarding.endpointOf(peer)?.address), ...addressesIn(announced)];
   }
 
   /** Undefined: leave the kernel as it is, for what is there may be right and is not known yet. */
