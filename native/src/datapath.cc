@@ -208,17 +208,17 @@ void Datapath::greet(Peer& peer, bool moved) {
   if (session == nullptr || !peer.endpoint.load().known()) return;
   const bool fresh = !session->keepaliveSent;
   if (fresh) session->keepaliveSent = say(peer, peer.carrier.load(), DatagramType::packet, {});
-  if (fresh || moved) probe(peer);
+  if (fresh || moved) probe(peer, true);
 }
 
-/// Asks whether a datagram of full size passes; see SendLoop::tooLong. A question that has no answer yet is asked again.
-void Datapath::probe(Peer& peer) {
+/// Asks whether a datagram of full size passes; see SendLoop::tooLong. A question that has no answer yet is asked again; `anew`: under another
+/// number, since an answer that is on its way tells of the path as it was.
+void Datapath::probe(Peer& peer, bool anew) {
   const Endpoint to = peer.endpoint.load();
   if (peer.sending.load() == nullptr || !to.known() || to.isIpv4()) return;
-  if (peer.answered.load() == peer.asking.load()) {
-    peer.askedAt.store(coarseNow());
-    peer.asking.fetch_add(1);
-  }
+  const bool isAnswered = peer.answered.load() == peer.asking.load();
+  if (isAnswered) peer.askedAt.store(coarseNow());
+  if (isAnswered || anew) peer.asking.fetch_add(1);
   std::vector<uint8_t> body(std::max(longestDatagram() - kOverheadBytes, Probe::kBytes));
   Probe{Probe::Kind::question, peer.asking.load()}.encode(body.data());
   for (unsigned i = 0; i < kProbes; ++i) say(peer, 0, DatagramType::probe, body);
@@ -275,12 +275,12 @@ void Datapath::collect(const std::function<void(const PeerEvents&)>& visit) {
     if (events.roamed) {
       events.endpoint = peer->endpoint.load();
       peer->answered.store(peer->asking.load());
-      probe(*peer);
+      probe(*peer, true);
     }
     if ((marks & EventBox::probed) != 0) answer(*peer);
     for (auto& number : peer->answers)
       if (const uint32_t back = number.exchange(0); back != 0) events.answered.push_back(back & (Probe::kCarried - 1));
-    if ((marks & EventBox::probeDue) != 0) probe(*peer);
+    if ((marks & EventBox::probeDue) != 0) probe(*peer, false);
     for (Session* session : peer->sessions) {
       if (session->confirmedReported || !session->confirmed.load()) continue;
       session->confirmedReported = true;

@@ -103,7 +103,7 @@ class Datapath {
   size_t deviceMtu() const;
   static Session* sessionOf(const Peer& peer, uint32_t receiveIndex);
   void greet(Peer& peer, bool moved);
-  void probe(Peer& peer);
+  void probe(Peer& peer, bool anew);
   void answer(Peer& peer);
   bool say(Peer& peer, unsigned carrier, DatagramType type, const std::vector<uint8_t>& body);
 

@@ -44,8 +44,8 @@ story('containers on two hosts know each other by name, alias and address, with 
   for (const name of ['db', 'store', 'db1', 'DB', 'db.app', 'db.app.weft.local', 'db.weft.local']) {
     await knows(one, 'web', name, db, 3_000);
   }
-  await knows(one, 'web', db, 'db.app.weft.local', 1_000);
-  await knows(one, 'web', 'web', await addressIn(one, 'app', 'web'), 1_000);
+  await knows(one, 'web', db, 'db.app.weft.local', 5_000);
+  await knows(one, 'web', 'web', await addressIn(one, 'app', 'web'), 5_000);
   assert.equal(await told(one, 'web', 'nobody.weft.local'), 'unknown');
 
   const second = await sleeper(one, 'app', 'db2', '--network-alias', 'store');
@@ -112,7 +112,7 @@ story(
     const near = await sleeper(one, 'weft', 'near');
     const far = await sleeper(two, 'weft', 'far');
     await knows(one, 'web', 'far', far, 3_000);
-    await knows(one, 'web', 'near', near, 1_000);
+    await knows(one, 'web', 'near', near, 5_000);
     await one.kill();
     await knows(one, 'web', 'near', near, 25_000);
     await one.weft(['up']);
@@ -120,7 +120,7 @@ story(
     await knows(one, 'web', 'far', far, 5_000);
     await knows(two, 'far', 'web', web, 5_000);
     await one.weft(['down']);
-    await knows(one, 'web', 'near', near, 1_000);
+    await knows(one, 'web', 'near', near, 5_000);
   },
 );
 
@@ -137,7 +137,7 @@ story(
     const plain = await addressIn(two, 'weft', 'plain');
     for (const name of ['db', 'db.weft.local', 'DB.weft'])
       await knows(two, 'plain', name, '192.0.2.7', 5_000);
-    await knows(one, 'near', 'db', '192.0.2.7', 1_000);
+    await knows(one, 'near', 'db', '192.0.2.7', 5_000);
     await knows(two, 'plain', 'near', near, 5_000);
     await knows(one, 'near', 'plain', plain, 5_000);
     assert.equal((await two.weft(['dns', 'lookup', 'db'])).stdout, '192.0.2.7\n');
