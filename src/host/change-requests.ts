@@ -1,19 +1,12 @@
 import { parseIp } from '../core/address.ts';
+import { concat, u32 } from '../core/bytes.ts';
 import { HostError } from '../ports/host.ts';
 import type { AddPair, AddressChange, AddVxlan, Change, PutRoute, RemoveRoute, SetLink } from './changes.ts';
 import { readAddress, readDestination } from './ipv4.ts';
+import { macBytes } from './mac.ts';
 import { LINK_GROUP, ROUTE_PROTOCOL, ROUTE_TABLE, RULE_PRIORITY } from './names.ts';
 import type { Request } from './netlink.ts';
-import {
-  attribute,
-  concat,
-  FLAGS,
-  nested,
-  numberAttribute,
-  textAttribute,
-  viewOf,
-  words,
-} from './netlink-wire.ts';
+import { attribute, FLAGS, nested, numberAttribute, textAttribute, viewOf, words } from './netlink-wire.ts';
 import {
   ADDRESS,
   FAMILY,
@@ -63,7 +56,7 @@ function encode(change: Change, index: number): Encoded {
     case 'set link':
       return setLink(change);
     case 'remove link':
-      return { type: RTM.delLink, body: concat([linkHeader(0), textAttribute(LINK.name, change.link)]) };
+      return { type: RTM.delLink, body: concat(linkHeader(0), textAttribute(LINK.name, change.link)) };
     case 'add address':
       return { type: RTM.newAddress, flags: ADD, body: addressOf(change, index) };
     case 'put address':
@@ -115,14 +108,14 @@ function addLink(
   kind: string,
   data: readonly Uint8Array[],
 ): Encoded {
-  const body = concat([
+  const body = concat(
     linkHeader(0),
     textAttribute(LINK.name, link),
     numberAttribute(LINK.mtu, mtu),
     numberAttribute(LINK.group, LINK_GROUP),
     attribute(LINK.address, macBytes(mac)),
     nested(LINK.info, [textAttribute(LINK_INFO.kind, kind), nested(LINK_INFO.data, data)]),
-  ]);
+  );
   return { type: RTM.newLink, flags: ADD, body };
 }
 
@@ -147,14 +140,14 @@ function vxlanOf({ vni, port, family }: AddVxlan): readonly Uint8Array[] {
 }
 
 function setLink({ link, up, mtu, queue, group, alias }: SetLink): Encoded {
-  const body = concat([
+  const body = concat(
     linkHeader(up === true ? UP : 0),
     textAttribute(LINK.name, link),
     ...(mtu === undefined ? [] : [numberAttribute(LINK.mtu, mtu)]),
     ...(queue === undefined ? [] : [numberAttribute(LINK.queue, queue)]),
     ...(group === undefined ? [] : [numberAttribute(LINK.group, group)]),
     ...(alias === undefined ? [] : [textAttribute(LINK.alias, alias)]),
-  ]);
+  );
   return { type: RTM.setLink, body };
 }
 
@@ -167,13 +160,13 @@ function addressOf({ address: text, scope, broadcast }: AddressChange, index: nu
     throw bad(text, 'an address with its prefix');
   const flags = family === FAMILY.ipv6 ? WITHOUT_DOUBT : 0;
   const header = Uint8Array.of(family, prefix, flags, scope === 'link' ? SCOPE.link : SCOPE.universe);
-  return concat([
+  return concat(
     header,
     words(index),
     attribute(ADDRESS.local, bytes),
     attribute(ADDRESS.address, bytes),
-    ...(broadcast === true ? [attribute(ADDRESS.broadcast, ipv4Bytes(readAddress(text).last))] : []),
-  ]);
+    ...(broadcast === true ? [attribute(ADDRESS.broadcast, u32(readAddress(text).last))] : []),
+  );
 }
 
 /** struct rtmsg, and which destination and table. */
@@ -188,12 +181,12 @@ function routeTo(
 ): Uint8Array {
   const { address, prefix } = readDestination(destination);
   const short = table < 256 ? table : 0;
-  return concat([
+  return concat(
     Uint8Array.of(FAMILY.ipv4, prefix, 0, 0, short, ROUTE_PROTOCOL, scope, type),
     words(flags),
-    attribute(ROUTE.destination, ipv4Bytes(address)),
+    attribute(ROUTE.destination, u32(address)),
     numberAttribute(ROUTE.table, table),
-  ]);
+  );
 }
 
 function typeOf(name: string): number {
@@ -204,13 +197,13 @@ function typeOf(name: string): number {
 
 function putRoute({ destination, gateway, source, mtu }: PutRoute, index: number): Encoded {
   const way = gateway === undefined ? { scope: SCOPE.link } : { scope: SCOPE.universe, flags: ON_LINK };
-  const body = concat([
+  const body = concat(
     routeTo(destination, { ...way, type: typeOf('unicast') }),
     numberAttribute(ROUTE.device, index),
     ...(gateway === undefined ? [] : [gatewayAttribute(gateway)]),
     ...(source === undefined ? [] : [attribute(ROUTE.source, ipOf(source).bytes)]),
     ...(mtu === undefined ? [] : [nested(ROUTE.metrics, [numberAttribute(METRIC.mtu, mtu)])]),
-  ]);
+  );
   return { type: RTM.newRoute, flags: PUT, body };
 }
 
@@ -218,12 +211,12 @@ function putRoute({ destination, gateway, source, mtu }: PutRoute, index: number
 function gatewayAttribute(gateway: string): Uint8Array {
   const { family, bytes } = ipOf(gateway);
   if (family === FAMILY.ipv4) return attribute(ROUTE.gateway, bytes);
-  return attribute(ROUTE.via, concat([Uint8Array.of(family, 0), bytes]));
+  return attribute(ROUTE.via, concat(Uint8Array.of(family, 0), bytes));
 }
 
 function putGuard(destination: string): Encoded {
   const to = routeTo(destination, { scope: SCOPE.universe, type: typeOf('unreachable') });
-  const body = concat([to, numberAttribute(ROUTE.priority, LEAST_PREFERRED)]);
+  const body = concat(to, numberAttribute(ROUTE.priority, LEAST_PREFERRED));
   return { type: RTM.newRoute, flags: PUT, body };
 }
 
@@ -231,20 +224,20 @@ function removeRoute({ destination, link, type, table }: RemoveRoute, index: num
   const place = table === undefined ? {} : { table };
   const to = routeTo(destination, { scope: SCOPE.nowhere, type: typeOf(type), ...place });
   const by = link === undefined ? [] : [numberAttribute(ROUTE.device, index)];
-  return { type: RTM.delRoute, body: concat([to, ...by]) };
+  return { type: RTM.delRoute, body: concat(to, ...by) };
 }
 
 /** struct fib_rule_hdr */
 function ruleOf(destination: string): Uint8Array {
   const { address, prefix } = readDestination(destination);
-  return concat([
+  return concat(
     Uint8Array.of(FAMILY.ipv4, prefix, 0, 0, ROUTE_TABLE, 0, 0, TO_TABLE),
     words(0),
-    attribute(RULE.destination, ipv4Bytes(address)),
+    attribute(RULE.destination, u32(address)),
     numberAttribute(RULE.priority, RULE_PRIORITY),
     numberAttribute(RULE.table, ROUTE_TABLE),
     attribute(RULE.protocol, Uint8Array.of(ROUTE_PROTOCOL)),
-  ]);
+  );
 }
 
 /** struct ndmsg */
@@ -255,28 +248,17 @@ function neighbour(
   attributes: readonly Uint8Array[],
 ): Uint8Array {
   const state = Uint8Array.of(PERMANENT, 0, flags, 0);
-  return concat([words(family, index), state, ...attributes]);
+  return concat(words(family, index), state, ...attributes);
 }
 
 function macAttribute(mac: string): Uint8Array {
   return attribute(NEIGHBOUR.mac, macBytes(mac));
 }
 
-function macBytes(mac: string): Uint8Array {
-  if (!/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(mac)) throw bad(mac, 'an Ethernet address');
-  return Uint8Array.from(mac.split(':'), (part) => Number.parseInt(part, 16));
-}
-
-function ipv4Bytes(address: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  viewOf(bytes).setUint32(0, address);
-  return bytes;
-}
-
 function ipOf(text: string): { readonly family: number; readonly bytes: Uint8Array } {
   const parsed = parseIp(text);
   if (!parsed.ok) throw new HostError('bad-request', parsed.message);
-  if (parsed.value.family === 4) return { family: FAMILY.ipv4, bytes: ipv4Bytes(parsed.value.value) };
+  if (parsed.value.family === 4) return { family: FAMILY.ipv4, bytes: u32(parsed.value.value) };
   const bytes = new Uint8Array(16);
   viewOf(bytes).setBigUint64(0, parsed.value.value >> 64n);
   viewOf(bytes).setBigUint64(8, parsed.value.value & 0xffff_ffff_ffff_ffffn);

@@ -1,7 +1,8 @@
+import { concat } from '../core/bytes.ts';
 import { requestFor } from './change-requests.ts';
 import type { Namespace } from './namespace.ts';
 import { change, type Request } from './netlink.ts';
-import { concat, numberAttribute, textAttribute } from './netlink-wire.ts';
+import { numberAttribute, textAttribute } from './netlink-wire.ts';
 import { LINK, RTM, WITHOUT_COUNTERS } from './rtnetlink.ts';
 import { toLink } from './tables.ts';
 
@@ -128,5 +129,5 @@ function deviceOf(change: Change): string | undefined {
 
 function finding(link: string): Request {
   const filter = [textAttribute(LINK.name, link), numberAttribute(LINK.mask, WITHOUT_COUNTERS)];
-  return { type: RTM.getLink, body: concat([new Uint8Array(16), ...filter]), what: `find the link ${link}` };
+  return { type: RTM.getLink, body: concat(new Uint8Array(16), ...filter), what: `find the link ${link}` };
 }

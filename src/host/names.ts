@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { quote } from '../core/address.ts';
 import type { EndpointId } from '../core/ids.ts';
 import { ENDPOINT_ID, HostError, INTERFACE_NAME, RESERVED_INTERFACES, STATION_MAC } from '../ports/host.ts';
+import { formatMac } from './mac.ts';
 
 /**
  * By what the kernel's tables show which links and routes are Weft's, so that nothing else need be remembered.
@@ -68,7 +69,7 @@ export function macOf(address: number, end: 'sandbox' | 'host'): string {
   const bytes = [end === 'sandbox' ? 0x0a : 0x0e, 0x57, 24, 16, 8, 0].map((part, at) =>
     at < 2 ? part : (address >>> part) & 255,
   );
-  return bytes.map((byte) => byte.toString(16).padStart(2, '0')).join(':');
+  return formatMac(bytes);
 }
 
 /** The endpoint's address in either end's own; undefined for one that `macOf` did not make. */

@@ -1,4 +1,5 @@
 import { endianness } from 'node:os';
+import { concat, utf8 } from '../core/bytes.ts';
 import { HostError } from '../ports/host.ts';
 
 /**
@@ -59,7 +60,7 @@ export function joinMessages(messages: readonly Uint8Array[]): Uint8Array {
   messages.forEach((message, index) => {
     viewOf(message).setUint32(8, index, true);
   });
-  return concat(messages);
+  return Buffer.concat(messages);
 }
 
 export function readMessages(bytes: Uint8Array): readonly Message[] {
@@ -140,13 +141,13 @@ export function attribute(type: number, value: Uint8Array): Uint8Array {
 }
 
 export function nested(type: number, parts: readonly Uint8Array[]): Uint8Array {
-  return attribute(type | NESTED, concat(parts));
+  return attribute(type | NESTED, concat(...parts));
 }
 
 /** A name for the kernel; no name that this program uses holds a zero, which would cut it short. */
 export function textAttribute(type: number, text: string): Uint8Array {
   if (text.includes('\0')) throw new HostError('bad-request', 'a zero byte in a name');
-  return attribute(type, new TextEncoder().encode(`${text}\0`));
+  return attribute(type, utf8(`${text}\0`));
 }
 
 export function numberAttribute(type: number, value: number): Uint8Array {
@@ -160,16 +161,6 @@ export function words(...values: readonly number[]): Uint8Array {
   values.forEach((value, index) => {
     view.setUint32(index * 4, value, little());
   });
-  return bytes;
-}
-
-export function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const bytes = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
   return bytes;
 }
 

@@ -1,7 +1,9 @@
 import type { Cidr, Range } from '../core/address.ts';
+import { u32 } from '../core/bytes.ts';
 import { edgesOf, piecesOf } from '../core/path.ts';
 import { includes } from '../core/ranges.ts';
 import { FAST_PATH_DEVICES, type FastPathPlan, underlayFamily } from '../ports/host.ts';
+import { macBytes } from './mac.ts';
 import { OWNER, PLACE } from './shortcut-steps.ts';
 import type { LinkState } from './tables.ts';
 
@@ -44,7 +46,7 @@ interface Place {
 
 export function placesOfEndpoints({ endpoints, apart }: ShortcutView): readonly Entry[] {
   return endpoints.map(({ link, address, mac }) => ({
-    key: addressKey(address),
+    key: u32(address),
     value: placeValue({
       link: link.index,
       network: networkOf(address, apart),
@@ -101,7 +103,7 @@ export function ownersOf(
 function prefixKey({ start, prefix }: Cidr): Uint8Array {
   const key = new Uint8Array(8);
   new DataView(key.buffer).setUint32(0, prefix, true);
-  key.set(addressKey(start), 4);
+  key.set(u32(start), 4);
   return key;
 }
 
@@ -110,21 +112,14 @@ function networkOf(address: number, apart: readonly Cidr[]): number {
   return apart.find((subnet) => includes(subnet, address))?.start ?? 0;
 }
 
-function addressKey(address: number): Uint8Array {
-  const key = new Uint8Array(4);
-  new DataView(key.buffer).setUint32(0, address);
-  return key;
-}
-
 function placeValue({ link, network, mtu, to, from }: Place): Uint8Array {
   const value = new Uint8Array(PLACE.size);
   const view = new DataView(value.buffer);
   view.setUint32(PLACE.link, link, true);
   view.setUint32(PLACE.network, network, true);
   view.setUint32(PLACE.mtu, mtu, true);
-  const octets = (mac: string) => mac.split(':').map((octet) => Number.parseInt(octet, 16));
-  if (to !== '') value.set(octets(to), PLACE.header);
-  if (from !== '') value.set(octets(from), PLACE.header + 6);
+  if (to !== '') value.set(macBytes(to), PLACE.header);
+  if (from !== '') value.set(macBytes(from), PLACE.header + 6);
   view.setUint16(PLACE.header + 12, 0x0800);
   return value;
 }

@@ -1,9 +1,10 @@
 import { formatIpv4, formatIpv6 } from '../core/address.ts';
+import { concat } from '../core/bytes.ts';
+import { formatMac } from './mac.ts';
 import type { Namespace } from './namespace.ts';
 import { ask, type Request } from './netlink.ts';
 import {
   type Attributes,
-  concat,
   type Message,
   malformed,
   numberAttribute,
@@ -110,7 +111,7 @@ const CARRIER = 0x1_0041;
 
 const LINKS: Request = {
   type: RTM.getLink,
-  body: concat([new Uint8Array(16), numberAttribute(LINK.mask, WITHOUT_COUNTERS)]),
+  body: concat(new Uint8Array(16), numberAttribute(LINK.mask, WITHOUT_COUNTERS)),
   what: 'list links',
 };
 const ADDRESSES: Request = { type: RTM.getAddress, body: new Uint8Array(8), what: 'list addresses' };
@@ -178,7 +179,7 @@ export async function readEntries(
 function neighboursOf(family: number, link: number | undefined): Request {
   const header = Uint8Array.of(family, ...new Uint8Array(11));
   const filter = link === undefined ? [] : [numberAttribute(NEIGHBOUR.link, link)];
-  return { type: RTM.getNeighbour, body: concat([header, ...filter]), what: 'list neighbours' };
+  return { type: RTM.getNeighbour, body: concat(header, ...filter), what: 'list neighbours' };
 }
 
 function toLinks([links = [], addresses = []]: readonly (readonly Message[])[]): readonly LinkState[] {
@@ -291,10 +292,6 @@ function attributesOf(body: Uint8Array, header: number): Attributes {
 
 function textOf(bytes: Uint8Array | undefined): string | undefined {
   return bytes === undefined ? undefined : readText(bytes);
-}
-
-function formatMac(bytes: Uint8Array): string {
-  return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
 }
 
 function formatDestination(bytes: Uint8Array | undefined, length: number): string {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { concat } from '../../src/core/bytes.ts';
 import {
   attribute,
-  concat,
   type Message,
   nested,
   numberAttribute,
@@ -58,16 +58,16 @@ const ROUTE = [
   nested(8, [numberAttribute(2, 1300)]),
   numberAttribute(4, 4),
 ];
-const refusal = concat([
+const refusal = concat(
   new Uint8Array([237, 255, 255, 255]),
   new Uint8Array(16),
   textAttribute(1, 'no such link'),
-]);
+);
 const SEEDS = [
-  writeMessage(16, 0, concat([new Uint8Array(16), ...LINK])),
-  writeMessage(20, 0, concat([Uint8Array.of(2, 12, 0, 0, 4, 0, 0, 0), ...PLACE])),
-  writeMessage(24, 0, concat([Uint8Array.of(2, 12, 0, 0, 254, 173, 0, 1, 0, 0, 0, 0), ...ROUTE])),
-  writeMessage(28, 0, concat([Uint8Array.of(2, 0, 0, 0, 4, 0, 0, 0, 128, 0, 0, 1), ...PLACE])),
+  writeMessage(16, 0, concat(new Uint8Array(16), ...LINK)),
+  writeMessage(20, 0, concat(Uint8Array.of(2, 12, 0, 0, 4, 0, 0, 0), ...PLACE)),
+  writeMessage(24, 0, concat(Uint8Array.of(2, 12, 0, 0, 254, 173, 0, 1, 0, 0, 0, 0), ...ROUTE)),
+  writeMessage(28, 0, concat(Uint8Array.of(2, 0, 0, 0, 4, 0, 0, 0, 128, 0, 0, 1), ...PLACE)),
   writeMessage(2, 0x200, refusal),
 ];
 
@@ -87,7 +87,7 @@ test('answers with flipped, added and missing bytes are read or refused with a t
       fc.uint8Array({ maxLength: 40 }),
       fc.nat(300),
       (seeds, edits, more, length) => {
-        const bytes = concat([...seeds, more]).slice(0, length + 16);
+        const bytes = concat(...seeds, more).slice(0, length + 16);
         for (const { at, byte } of edits) if (at < bytes.length) bytes[at] = byte;
         assertTotal(bytes);
       },
@@ -100,7 +100,7 @@ test('attributes that are written are read back', () => {
   const part = fc.tuple(fc.integer({ min: 1, max: 0x3fff }), fc.uint8Array({ maxLength: 50 }));
   fc.assert(
     fc.property(fc.array(part, { maxLength: 10 }), (parts) => {
-      const body = concat(parts.map(([type, value]) => attribute(type, value)));
+      const body = concat(...parts.map(([type, value]) => attribute(type, value)));
       const [message, ...others] = readMessages(writeMessage(1, 0, body));
       assert.equal(others.length, 0);
       assert.deepEqual([...readAttributes(message?.body ?? body)], [...new Map(parts)]);

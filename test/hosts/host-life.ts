@@ -5,9 +5,10 @@
 import { mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { concat } from '../../src/core/bytes.ts';
 import type { EndpointId } from '../../src/core/ids.ts';
 import { createLinuxHost } from '../../src/host/linux.ts';
-import { concat, readMessages, readRefusal, TYPES, viewOf } from '../../src/host/netlink-wire.ts';
+import { readMessages, readRefusal, TYPES, viewOf } from '../../src/host/netlink-wire.ts';
 import { silentLog } from './log.ts';
 
 const [netns = '', stateDirectory = '', sandbox = '', steps, at] = process.argv.slice(2);
@@ -35,7 +36,7 @@ function countChanges(folder: string, last: number): void {
       const ends = readMessages(answer).filter(({ type }) => type === TYPES.error);
       if (ends.some((end) => readRefusal(end) !== undefined)) break;
     }
-    return concat(answers);
+    return concat(...answers);
   };
 }
 
