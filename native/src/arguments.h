@@ -19,6 +19,10 @@ inline Napi::Error errorOf(Napi::Env env, const char* step, int number) {
   return error;
 }
 
+inline bool isBytes(const Napi::Value& value) {
+  return value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array;
+}
+
 inline bool toUint32(const Napi::Value& value, uint32_t limit, uint32_t& out) {
   if (!value.IsNumber()) return false;
   const double number = value.As<Napi::Number>().DoubleValue();
@@ -28,9 +32,7 @@ inline bool toUint32(const Napi::Value& value, uint32_t limit, uint32_t& out) {
 }
 
 inline bool toBytes(const Napi::Value& value, uint8_t* out, size_t length) {
-  if (!value.IsTypedArray()) return false;
-  const auto array = value.As<Napi::TypedArray>();
-  if (array.TypedArrayType() != napi_uint8_array || array.ByteLength() != length) return false;
+  if (!isBytes(value) || value.As<Napi::TypedArray>().ByteLength() != length) return false;
   std::memcpy(out, value.As<Napi::Uint8Array>().Data(), length);
   return true;
 }

@@ -1,13 +1,12 @@
 #include "bpf.h"
 
 #include <errno.h>
-#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstring>
 
-#include "thread.h"
+#include "visit.h"
 
 namespace tuntap {
 
@@ -28,11 +27,11 @@ int bpf(BpfCall& call) {
   }
   if (call.network < 0) return callHere(call);
   int result = 0;
-  Thread visitor;
-  const int error = visitor.start("bpf", [&] { result = setns(call.network, CLONE_NEWNET) == 0 ? callHere(call) : -errno; });
-  if (error != 0) return -error;
-  visitor.join();
-  return result;
+  const OpenError failure = visit(call.network, "bpf", [&] {
+    result = callHere(call);
+    return OpenError{};
+  });
+  return failure ? -failure.error : result;
 }
 
 }  // namespace tuntap

@@ -4,15 +4,12 @@
 
 #include <cstring>
 
+#include "arguments.h"
 #include "bpf.h"
 
 namespace tuntap {
 
 namespace {
-
-bool isBytes(const Napi::Value& value) {
-  return value.IsTypedArray() && value.As<Napi::TypedArray>().TypedArrayType() == napi_uint8_array;
-}
 
 bool toCall(const Napi::CallbackInfo& info, BpfCall& call) {
   if (info.Length() != 4 || !info[0].IsNumber() || !isBytes(info[1]) || !info[2].IsArray() || !info[3].IsNumber()) return false;

@@ -21,21 +21,14 @@ void Carrier::take(const RelayHeader& header, uint8_t* data, size_t length, cons
   if (!to.known()) return counters_.droppedOf(source->slot, Drop::relayNowhere);
 
   RelayHeader{RelayHeader::Way::toLast, header.lane, session->sendIndex, header.name}.encode(data);
-  if (used_ > 0 && extends(runs_[used_ - 1], source->slot, to, data, length, ecn)) {
-    Run& run = runs_[used_ - 1];
-    run.bytes += static_cast<uint32_t>(length);
-    run.datagrams++;
+  // A run is what came in one: its datagrams stand behind one another.
+  Run* run = used_ > 0 && parts_.udp.features().segmentation ? &runs_[used_ - 1] : nullptr;
+  if (run != nullptr && run->data + run->bytes == data && run->takes(length, source->slot, to, ecn)) {
+    run->add(length);
   } else {
     if (used_ == kMaxRuns) flush();
     runs_[used_++] = Run{to, data, static_cast<uint32_t>(length), static_cast<uint16_t>(length), 1, ecn, Sidings::kMain, source->slot, 0, 0, 0};
   }
-}
-
-/// A run is what came in one: its datagrams stand behind one another.
-bool Carrier::extends(const Run& run, unsigned slot, const Endpoint& to, const uint8_t* data, size_t length, uint8_t tos) const {
-  return parts_.udp.features().segmentation && run.slot == slot && run.to == to && run.data + run.bytes == data && run.tos == tos &&
-         length <= run.datagramBytes && run.bytes == uint32_t{run.datagrams} * run.datagramBytes && run.datagrams < kMaxRunDatagrams &&
-         run.bytes + length <= kMaxRunBytes;
 }
 
 /// What this host sends itself goes first: others' datagrams are dropped while more than a part of the queue is taken.

@@ -21,8 +21,6 @@ class Carrier {
   void flush();
 
  private:
-  bool extends(const Run& run, unsigned slot, const Endpoint& to, const uint8_t* data, size_t length, uint8_t tos) const;
-
   LoopParts parts_;
   Counters counters_;
   std::array<Run, kMaxRuns> runs_;

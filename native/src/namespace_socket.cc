@@ -3,10 +3,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <sched.h>
 #include <sys/socket.h>
 
-#include "thread.h"
+#include "visit.h"
 
 namespace tuntap {
 
@@ -40,16 +39,7 @@ OpenError openSocketIn(const SocketPlan& plan, Fd& socket, uint16_t& port) {
   address.sin_family = AF_INET;
   address.sin_port = htons(plan.port);
   if (inet_pton(AF_INET, plan.address.c_str(), &address.sin_addr) != 1) return {"address", EINVAL};
-  OpenError result;
-  Thread visitor;
-  const int error = visitor.start("socket-open", [&] {
-    // A descriptor of anything but a network namespace is refused here.
-    if (setns(plan.network, CLONE_NEWNET) != 0) result = {"namespace", errno};
-    else result = openHere(plan, address, socket, port);
-  });
-  if (error != 0) return {"thread", error};
-  visitor.join();
-  return result;
+  return visit(plan.network, "socket-open", [&] { return openHere(plan, address, socket, port); });
 }
 
 }  // namespace tuntap

@@ -1,22 +1,12 @@
 /// openNamespaceSocket({network, kind, role, address, port}) → {descriptor, port}. The caller owns the descriptor.
 #include "namespace_socket_binding.h"
 
-#include <cmath>
-#include <cstring>
-
+#include "arguments.h"
 #include "namespace_socket.h"
 
 namespace tuntap {
 
 namespace {
-
-bool toNumber(const Napi::Value& value, uint32_t limit, uint32_t& out) {
-  if (!value.IsNumber()) return false;
-  const double number = value.As<Napi::Number>().DoubleValue();
-  if (!(number >= 0 && number <= limit) || std::floor(number) != number) return false;
-  out = static_cast<uint32_t>(number);
-  return true;
-}
 
 bool toPlan(const Napi::Value& value, SocketPlan& plan) {
   if (!value.IsObject()) return false;
@@ -27,7 +17,7 @@ bool toPlan(const Napi::Value& value, SocketPlan& plan) {
   uint32_t network = 0;
   uint32_t port = 0;
   if (!kind.IsString() || !role.IsString() || !address.IsString()) return false;
-  if (!toNumber(given.Get("network"), INT32_MAX, network) || !toNumber(given.Get("port"), 65'535, port)) return false;
+  if (!toUint32(given.Get("network"), INT32_MAX, network) || !toUint32(given.Get("port"), 65'535, port)) return false;
   const std::string kindText = kind.As<Napi::String>().Utf8Value();
   const std::string roleText = role.As<Napi::String>().Utf8Value();
   if (kindText != "udp" && kindText != "tcp") return false;
@@ -50,10 +40,7 @@ Napi::Value open(const Napi::CallbackInfo& info) {
   Fd socket;
   uint16_t port = 0;
   if (const OpenError failure = openSocketIn(plan, socket, port)) {
-    Napi::Error error = Napi::Error::New(env, std::string(failure.step) + ": " + strerror(failure.error));
-    error.Set("step", Napi::String::New(env, failure.step));
-    error.Set("errno", Napi::Number::New(env, failure.error));
-    error.ThrowAsJavaScriptException();
+    errorOf(env, failure.step, failure.error).ThrowAsJavaScriptException();
     return env.Undefined();
   }
   Napi::Object result = Napi::Object::New(env);

@@ -2,13 +2,12 @@
 
 #include <errno.h>
 #include <linux/netlink.h>
-#include <sched.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
 #include <cstring>
 
-#include "thread.h"
+#include "visit.h"
 
 namespace tuntap {
 
@@ -21,7 +20,7 @@ constexpr size_t kMostAnswers = 1024u * 1024 * 1024;
 /// The kernel answers within the calls themselves; a socket without an answer has lost it.
 constexpr timeval kPatience{5, 0};
 
-OpenError openHere(Fd& socket) {
+OpenError open(Fd& socket) {
   Fd fd(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
   if (!fd.valid()) return {"socket", errno};
   if (setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience) != 0) return {"socket", errno};
@@ -32,19 +31,6 @@ OpenError openHere(Fd& socket) {
   }
   socket = std::move(fd);
   return {};
-}
-
-OpenError openIn(int network, Fd& socket) {
-  if (network < 0) return openHere(socket);
-  OpenError result;
-  Thread visitor;
-  const int error = visitor.start("netlink-open", [&] {
-    if (setns(network, CLONE_NEWNET) != 0) result = {"namespace", errno};
-    else result = openHere(socket);
-  });
-  if (error != 0) return {"thread", error};
-  visitor.join();
-  return result;
 }
 
 enum class Outcome { more, done, refused };
@@ -92,7 +78,8 @@ OpenError ask(const Fd& socket, const uint8_t* request, const nlmsghdr& header, 
 
 OpenError exchangeNetlink(NetlinkExchange& exchange) {
   Fd socket;
-  if (const OpenError failure = openIn(exchange.network, socket)) return failure;
+  const auto openHere = [&] { return open(socket); };
+  if (const OpenError failure = exchange.network < 0 ? openHere() : visit(exchange.network, "netlink-open", openHere)) return failure;
   std::vector<uint8_t> room(kRoom);
   Outcome outcome = Outcome::done;
   for (size_t at = 0; at < exchange.requests.size() && outcome != Outcome::refused;) {

@@ -4,6 +4,7 @@
 
 #include <cstring>
 
+#include "arguments.h"
 #include "netlink.h"
 
 namespace tuntap {
@@ -23,10 +24,7 @@ class Worker : public Napi::AsyncWorker {
   void OnOK() override {
     const Napi::Env env = Env();
     if (failure_) {
-      Napi::Error error = Napi::Error::New(env, std::string(failure_.step) + ": " + strerror(failure_.error));
-      error.Set("step", Napi::String::New(env, failure_.step));
-      error.Set("errno", Napi::Number::New(env, failure_.error));
-      deferred_.Reject(error.Value());
+      deferred_.Reject(errorOf(env, failure_.step, failure_.error).Value());
       return;
     }
     const size_t size = exchange_.answers.size();
@@ -43,8 +41,7 @@ class Worker : public Napi::AsyncWorker {
 
 Napi::Value start(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const bool hasBoth = info.Length() == 2 && info[0].IsNumber() && info[1].IsTypedArray();
-  if (!hasBoth || info[1].As<Napi::TypedArray>().TypedArrayType() != napi_uint8_array) {
+  if (info.Length() != 2 || !info[0].IsNumber() || !isBytes(info[1])) {
     Napi::TypeError::New(env, "expected (network, requests)").ThrowAsJavaScriptException();
     return env.Undefined();
   }

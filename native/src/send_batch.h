@@ -30,13 +30,12 @@ class SendBatch {
   void commit(size_t length, unsigned slot, const Endpoint& to, uint8_t tos, uint8_t siding, size_t innerBytes) {
     uint8_t* data = &arena_[used_];
     used_ += length;
-    if (!extends(length, slot, to, tos)) {
+    if (!segmentation_ || runs_ == 0 || !list_[runs_ - 1].takes(length, slot, to, tos)) {
       list_[runs_++] = Run{to, data, static_cast<uint32_t>(length), static_cast<uint16_t>(length), 1, tos, siding, slot, 1, innerBytes, 0};
       return;
     }
     Run& run = list_[runs_ - 1];
-    run.bytes += static_cast<uint32_t>(length);
-    run.datagrams++;
+    run.add(length);
     run.innerPackets++;
     run.innerBytes += innerBytes;
   }
@@ -45,15 +44,6 @@ class SendBatch {
   std::span<Run> runs() { return {list_.data(), runs_}; }
 
  private:
-  /// All datagrams of a run have the size of the first, but the last may be shorter and then ends the run.
-  bool extends(size_t length, unsigned slot, const Endpoint& to, uint8_t tos) const {
-    if (!segmentation_ || runs_ == 0) return false;
-    const Run& run = list_[runs_ - 1];
-    return run.slot == slot && length <= run.datagramBytes && run.bytes == uint32_t{run.datagrams} * run.datagramBytes &&
-           run.datagrams < kMaxRunDatagrams && run.bytes + length <= kMaxRunBytes && run.to == to &&
-           run.tos == tos;
-  }
-
   std::unique_ptr<uint8_t[]> arena_{new uint8_t[kArenaBytes]};
   std::array<Run, kMaxRuns> list_;
   size_t used_ = 0;

@@ -38,6 +38,17 @@ struct Run {
   uint64_t innerBytes;
   /// Datagrams that the kernel refused; filled by send().
   uint16_t refused;
+
+  /// Whether a datagram that stands behind it may be its next: all have the size of the first, but one that is shorter ends the run.
+  bool takes(size_t length, unsigned of, const Endpoint& place, uint8_t service) const {
+    return slot == of && length <= datagramBytes && bytes == uint32_t{datagrams} * datagramBytes && datagrams < kMaxRunDatagrams &&
+           bytes + length <= kMaxRunBytes && to == place && tos == service;
+  }
+
+  void add(size_t length) {
+    bytes += static_cast<uint32_t>(length);
+    datagrams++;
+  }
 };
 
 /// The outer socket, and the sidings: sockets on the same port that only send (sidings.h). Segmentation (UDP_SEGMENT) and coalescing
