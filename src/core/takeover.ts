@@ -17,7 +17,7 @@ import { BY_NAME, BY_ROOT } from './succession.ts';
  * A takeover is an entry of version 0 in a later epoch: one epoch later for each step of the line, so that each epoch has one writer.
  */
 export interface Closing {
-  /** Of the taker that wrote it. The closing of the deepest one counts. */
+  /** Of the taker that wrote it. The closing of the latest one (`isLater`) counts. */
   readonly depth: number;
   /** Tags of the entries with donor x that count. */
   readonly standing: ReadonlySet<string>;

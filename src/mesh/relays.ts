@@ -43,7 +43,7 @@ export interface RelaysParts {
   readonly clock: Clock;
   readonly log: Log;
   readonly datapath: Pick<Datapath, 'setCarrier' | 'ask' | 'counters'>;
-  readonly membership: Pick<Membership, 'members'>;
+  readonly membership: Pick<Membership, 'members' | 'isMember'>;
   readonly records: Pick<Records, 'put' | 'get'>;
   readonly forwarding: Pick<Forwarding, 'slotOf' | 'peerAt'>;
   readonly sessions: Pick<Sessions, 'status'>;
@@ -112,22 +112,23 @@ export function createRelays(parts: RelaysParts): Relays {
     timer = clock.setTimer(LOOK_EVERY, look);
     const counters = datapath.counters().peers;
     const members = membership.members().filter((peer) => peer !== self);
-    for (const peer of peers.keys()) if (!members.includes(peer)) peers.delete(peer);
-    const reached = members.filter((peer) => liveness.isUp(peer) && hasKey(peer));
-    const all = reached.flatMap((peer): Candidate[] => {
+    for (const peer of peers.keys()) if (!membership.isMember(peer)) peers.delete(peer);
+    const reached = new Map<PeerId, Reach | undefined>();
+    for (const peer of members) if (liveness.isUp(peer) && hasKey(peer)) reached.set(peer, reachOf(peer));
+    const all = [...reached].flatMap(([peer, reach]): Candidate[] => {
       const status = peerOf(peer)?.path.status();
       if (status === undefined) return [];
       const { direct, roundTrip } = status;
-      return [{ peer, works: direct === 'works', roundTrip, reach: reachOf(peer) }];
+      return [{ peer, works: direct === 'works', roundTrip, reach }];
     });
     for (const peer of members) {
-      const known = reached.includes(peer) ? peerOf(peer) : peers.get(peer);
+      const known = reached.has(peer) ? peerOf(peer) : peers.get(peer);
       if (known === undefined) continue;
       const traffic = trafficSince(known, counters.get(known.slot));
-      if (!reached.includes(peer)) step(peer, known, { type: 'pause' });
+      if (!reached.has(peer)) step(peer, known, { type: 'pause' });
       else {
         const { direct, proven } = known.path.status();
-        const there = reachOf(peer);
+        const there = reached.get(peer);
         const doubted = there?.blocked.some((one) => one.peer === self) === true;
         const needs = direct !== 'works' || !proven || doubted;
         // A release that does not know of this would not take what is carried.

@@ -83,8 +83,8 @@ export function createBeliefs(rules: Rules, limits: Limits, lineages: Lineages) 
     accounts.all(union(disk.accounts, disk.closed)).filter((account) => account.peer === peer);
 
   function closingOf(disk: Disk, peer: PeerId): Closing | undefined {
-    const [deepest] = [...closingsAbout(disk, peer)].sort((a, b) => (isLater(a.depth, b.depth) ? -1 : 1));
-    return deepest && { depth: deepest.depth, standing: new Set(deepest.standing.map(String)) };
+    const [latest] = [...closingsAbout(disk, peer)].sort((a, b) => (isLater(a.depth, b.depth) ? -1 : 1));
+    return latest && { depth: latest.depth, standing: new Set(latest.standing.map(String)) };
   }
 
   const tagOf = (entry: RingEntry) => String(entries.number({ ...entry }));

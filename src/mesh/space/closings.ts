@@ -9,9 +9,11 @@ import { KEY, type RecordEntry, type Records } from '../records.ts';
 /** What peers have promised about the entries of removed peers, and what counts of those: as the records say. */
 export interface Closings {
   closingOf(peer: PeerId): Closing | undefined;
-  /** The closing that `by` has written; also where a deeper one counts. */
+  /** The closing that `by` has written; also where a later one counts. */
   closingBy(peer: PeerId, by: PeerId): Closing | undefined;
   promisesAbout(peer: PeerId): ReadonlyMap<PeerId, Promised>;
+  /** What `by` has promised last, as its records say. */
+  promiseBy(peer: PeerId, by: PeerId): Promised | undefined;
   /** What this peer has promised last, from the moment it began to write it down. */
   ownPromise(peer: PeerId): Promised | undefined;
   /** On disk when it resolves. From the call on this peer keeps it. */
@@ -79,7 +81,8 @@ export function createClosings({ self, records, membership, crypto }: ClosingsPa
     return { depth, standing: new Set(written.tags) };
   }
 
-  function toPromised(written: Tags | undefined): Promised | undefined {
+  function promiseBy(peer: PeerId, by: PeerId): Promised | undefined {
+    const written = tags(KEY.fence, by, peer);
     if (written === undefined) return undefined;
     const { depth, count, tags: all } = written;
     return { depth, known: new Set(all.slice(0, count)), issued: new Set(all.slice(count)) };
@@ -90,23 +93,24 @@ export function createClosings({ self, records, membership, crypto }: ClosingsPa
 
   return {
     closingBy,
+    promiseBy,
     closingOf(peer) {
-      let deepest: Closing | undefined;
+      let latest: Closing | undefined;
       for (const author of authorsAbout(KEY.closed, peer)) {
         const closing = closingBy(peer, author);
-        if (closing !== undefined && isLater(closing.depth, deepest?.depth ?? 0)) deepest = closing;
+        if (closing !== undefined && isLater(closing.depth, latest?.depth ?? 0)) latest = closing;
       }
-      return deepest;
+      return latest;
     },
     promisesAbout(peer) {
       const promises = new Map<PeerId, Promised>();
       for (const author of authorsAbout(KEY.fence, peer)) {
-        const promised = toPromised(tags(KEY.fence, author, peer));
+        const promised = promiseBy(peer, author);
         if (promised !== undefined) promises.set(author, promised);
       }
       return promises;
     },
-    ownPromise: (peer) => own.get(peer) ?? toPromised(tags(KEY.fence, self, peer)),
+    ownPromise: (peer) => own.get(peer) ?? promiseBy(peer, self),
     async promise(peer, promised) {
       own.set(peer, promised);
       for (const handler of [...handlers]) handler('standing');

@@ -114,7 +114,7 @@ export function createInheritor(parts: InheritorParts): Inheritor {
     const begun = closings.ownPromise(peer)?.depth ?? 0;
     // After a restart the removal of the last successor may not be known again.
     const depth = isLater(begun, taker.depth) ? begun : taker.depth;
-    const written = closings.promisesAbout(peer).get(self);
+    const written = closings.promiseBy(peer, self);
     if (written !== undefined && !isLater(depth, written.depth)) return;
     ledger.learn(witnessed(peer));
     const entries = ledger.heardOf(peer).filter(({ counts }) => counts);
