@@ -1,5 +1,6 @@
-import type { PeerId } from '../core/ids.ts';
+import type { RelayPathStatus } from '../core/relay.ts';
 import type { Mesh } from '../mesh/mesh.ts';
+import type { PathReport } from '../mesh/paths/report.ts';
 import type { Paths } from '../mesh/paths.ts';
 import { KEY, readPeerRecord } from '../mesh/records.ts';
 import type { Relays } from '../mesh/relays.ts';
@@ -17,11 +18,12 @@ export interface MeshMtuParts {
 }
 
 /** Bytes of an inner packet on the way to a peer, as `weft status paths` shows it. */
-export function pathMtu({ paths, relays }: Pick<MeshMtuParts, 'paths' | 'relays'>, peer: PeerId): number {
-  const { kind, mtu } = paths.report(peer);
-  if (kind === 'vxlan') return mtu;
-  const status = relays.status(peer);
-  return status?.direct === 'blocked' && status.by !== undefined ? mtu - RELAY_BYTES : mtu;
+export function pathMtu(
+  { kind, mtu }: Pick<PathReport, 'kind' | 'mtu'>,
+  relay: Pick<RelayPathStatus, 'direct' | 'by'> | undefined,
+): number {
+  const isRelayed = kind !== 'vxlan' && relay?.direct === 'blocked' && relay.by !== undefined;
+  return isRelayed ? mtu - RELAY_BYTES : mtu;
 }
 
 /**
@@ -34,7 +36,7 @@ export function meshMtu({ own, mesh, paths, relays }: MeshMtuParts): number {
   for (const peer of membership.members()) {
     if (peer === membership.self) continue;
     const told = readPeerRecord(records.get(peer, KEY.peer))?.mtu ?? own;
-    smallest = Math.min(smallest, told, pathMtu({ paths, relays }, peer));
+    smallest = Math.min(smallest, told, pathMtu(paths.report(peer), relays.status(peer)));
   }
   return Math.min(own, Math.max(LEAST, smallest));
 }

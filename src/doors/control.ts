@@ -176,9 +176,9 @@ export interface Status {
   readonly traffic: Traffic;
   /** Packets dropped by reason (DROP_REASONS of ports/datapath.ts); zero ones may be left out. */
   readonly drops: Readonly<Record<string, number>>;
-  /** Most severe first. */
   /** Null before there is a mesh. */
   readonly relay: RelayStatus | null;
+  /** Most severe first. */
   readonly warnings: readonly Warning[];
   readonly state: StateStatus;
 }

@@ -1,5 +1,6 @@
 import { formatHostPort } from '../../core/address.ts';
 import type { PeerId } from '../../core/ids.ts';
+import type { RelayPathStatus } from '../../core/relay.ts';
 import type {
   ControlLinkStatus,
   PathStatus,
@@ -33,6 +34,8 @@ export function peerStatuses(
     const slot = forwarding.slotOf(peer);
     const endpoint = forwarding.endpointOf(peer);
     const traffic = slot === undefined ? undefined : counters.peers.get(slot);
+    const report = paths.report(peer);
+    const relay = relays.status(peer);
     return {
       nickname: record?.nickname ?? peer,
       id: peer,
@@ -40,22 +43,19 @@ export function peerStatuses(
       state: liveness.isUp(peer) ? 'up' : 'down',
       control: linkStatus(link, liveness.topology.hops(peer)),
       path: pathStatus(
-        paths.report(peer),
+        report,
         session !== null,
         endpoint === undefined ? null : formatHostPort(endpoint.address, endpoint.port),
-        relayOf(peer),
-        pathMtu({ paths, relays }, peer),
+        relay?.direct === 'blocked' ? relayedBy(relay) : undefined,
+        pathMtu(report, relay),
       ),
       session,
       lastError: link?.lastError ?? negotiated?.lastError ?? null,
-      traffic: withFastPath(traffic === undefined ? NO_TRAFFIC : trafficOf(traffic), paths.report(peer)),
+      traffic: withFastPath(traffic === undefined ? NO_TRAFFIC : trafficOf(traffic), report),
     };
   }
 
-  function relayOf(peer: PeerId): Relayed | undefined {
-    const status = relays.status(peer);
-    if (status?.direct !== 'blocked') return undefined;
-    const { by, proven, roundTrip } = status;
+  function relayedBy({ by, proven, roundTrip }: RelayPathStatus): Relayed {
     const name = by === undefined ? null : (readPeerRecord(records.get(by, KEY.peer))?.nickname ?? by);
     return { by: name, proven, roundTrip: roundTrip ?? null };
   }

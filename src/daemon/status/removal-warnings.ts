@@ -1,6 +1,7 @@
 import { parseIpv4 } from '../../core/address.ts';
 import type { PeerId } from '../../core/ids.ts';
 import { describePeer } from '../../mesh/space/names.ts';
+import { listed } from './listed.ts';
 import type { Facts, Rule } from './warnings.ts';
 
 /** An heir that is away stops the peers whose heir it is from giving addresses away; after so long it may not come back, ms. */
@@ -10,10 +11,7 @@ const HOUR = 3_600_000;
 type Mesh = NonNullable<Facts['network']>['mesh'];
 
 const names = (mesh: Mesh, peers: readonly PeerId[]) =>
-  `${peers
-    .slice(0, 5)
-    .map((peer) => describePeer(mesh.records, peer))
-    .join(', ')}${peers.length > 5 ? ', …' : ''}`;
+  listed(peers.map((peer) => describePeer(mesh.records, peer)));
 
 /** What has not to do with a bad record, only with what is still on its way or was lost on it. */
 const PASSING: readonly string[] = ['waiting', 'heir-unknown', 'witness-not-heir', 'not-successor', 'late'];
@@ -51,7 +49,7 @@ export const REMOVAL_RULES: readonly Rule[] = [
     return {
       code: 'addresses-lost',
       severity: 'error',
-      text: `${lost.length} addresses in use here belong to another host now: ${lost.slice(0, 5).join(', ')}${lost.length > 5 ? ', …' : ''}`,
+      text: `${lost.length} addresses in use here belong to another host now: ${listed(lost)}`,
       remedy: 'detach those endpoints (`weft ps`) and attach them again: they get other addresses',
     };
   },

@@ -3,6 +3,7 @@ import type { PeerStatus, Warning } from '../../doors/control.ts';
 import type { OpenedKeeper } from '../../mesh/keeper.ts';
 import { describePeer } from '../../mesh/space/names.ts';
 import type { Network } from '../network.ts';
+import { listed } from './listed.ts';
 import { REMOVAL_RULES } from './removal-warnings.ts';
 
 export interface Facts {
@@ -56,7 +57,7 @@ const RULES: readonly Rule[] = [
       : {
           code: 'peers-down',
           severity: 'warning',
-          text: `${down.length} of ${peers.length} other hosts cannot be reached: ${down.slice(0, 5).join(', ')}${down.length > 5 ? ', …' : ''}`,
+          text: `${down.length} of ${peers.length} other hosts cannot be reached: ${listed(down)}`,
           remedy:
             'see `weft peers`; check that they run and that TCP and UDP port 6783 are open between the hosts; `weft remove` those that are lost for good',
         };
@@ -86,10 +87,7 @@ const RULES: readonly Rule[] = [
       : {
           code: 'no-way',
           severity: 'warning',
-          text: `No packets get to ${cut
-            .slice(0, 5)
-            .map(({ nickname }) => nickname)
-            .join(', ')}${cut.length > 5 ? ', …' : ''}: ${cut[0]?.path.reason}`,
+          text: `No packets get to ${listed(cut.map(({ nickname }) => nickname))}: ${cut[0]?.path.reason}`,
           remedy: 'let UDP to the port of weftd pass between the hosts, or add a host that both ends reach',
         };
   },
