@@ -90,8 +90,8 @@ void SendLoop::toPeer(Peer& peer, uint8_t* packet, const IpHeader& ip, const Vne
   if (!tooLong(way, packet, ip, plan->headerLength + size_t{plan->gsoSize})) forwardSlices(way, packet, *plan, vnet);
 }
 
-/// True when the path would lose it, or, by a carrier, takes less than others, and so its sender was told (RFC 4459 §3.2): no router of IPv6 fragments, and what they say of a narrow wire
-/// may be lost. `longest` is the longest packet that it is cut into.
+/// True when the path would lose it, or, by a carrier, takes less than others, and so its sender was told (RFC 4459 §3.2): no router of IPv6
+/// fragments, and what they say of a narrow wire may be lost. `longest` is the longest packet that it is cut into.
 bool SendLoop::tooLong(const Way& way, const uint8_t* packet, const IpHeader& ip, size_t longest) {
   constexpr size_t kOuter = 40 + 8 + kOverheadBytes + kDescBytes;
   const size_t header = &way.hop == &way.peer ? 0 : RelayHeader::kBytes;

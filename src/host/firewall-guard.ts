@@ -4,9 +4,9 @@ import type { Log } from '../ports/log.ts';
 import { searchPath } from './command.ts';
 
 /**
- * Two programs that run as long as the daemon does. `nft monitor` tells when somebody takes our tables away, or the rules in them, so that they are put back. `nft -i`
- * owns a second copy of what keeps networks apart: the kernel lets nobody else change or flush the table of a living owner (NFT_TABLE_F_OWNER,
- * Linux 5.12), so that nothing is open between a `nft flush ruleset` and the moment when the other tables are back.
+ * Two programs that run as long as the daemon does. `nft monitor` tells when somebody takes our tables away, or the rules in them, so that
+ * they are put back. `nft -i` owns a second copy of what keeps networks apart: the kernel lets nobody else change or flush the table of a
+ * living owner (NFT_TABLE_F_OWNER, Linux 5.12), so that nothing is open between a `nft flush ruleset` and the moment when the other tables are back.
  */
 export interface FirewallGuard {
   /** Replaces what the owned table holds: the body of an inet table, or nothing. Where the kernel has no owned tables, only the log hears of it. */
@@ -18,7 +18,9 @@ const HELD = 'weft-held';
 /** No change of a table takes a tenth of this. */
 const PATIENCE = 5_000;
 
-/** `path`: the network namespace; absent: that of this process. `onTaken` is called when one of our tables or rules was deleted, by whomever. */
+/**
+ * `path`: the network namespace; absent: that of this process. `onTaken` is called when one of our tables or rules was deleted, by whomever.
+ */
 export function createFirewallGuard(path: string | undefined, log: Log, onTaken: () => void): FirewallGuard {
   const enter = path === undefined ? [] : ['nsenter', `--net=${path}`, '--'];
   let version = 0;

@@ -14,6 +14,7 @@ import { CONTEXT, OWNER, PLACE } from '../../src/host/shortcut-steps.ts';
 import type { FastPathPlan } from '../../src/ports/host.ts';
 import { createNamespaces } from '../hosts/namespaces.ts';
 import { execute } from '../lab/command.ts';
+import { linkState } from '../unit/support/link-state.ts';
 
 const PORT = 4789;
 const COUNT = '40000';
@@ -73,27 +74,7 @@ function programCost(): number {
     ways: createMap({ kind: 'prefixes', name: 'ways', keySize: 8, ...value }),
     owners: createMap({ kind: 'prefixes', name: 'owners', keySize: 8, ...owned }),
   };
-  const link = (index: number, name: string) => {
-    const state = {
-      kind: 'veth',
-      peer: 2,
-      group: 173,
-      alias: undefined,
-      queue: 0,
-      vxlan: undefined,
-      mtu: 1400,
-    };
-    return {
-      ...state,
-      index,
-      name,
-      mac: '0e:00:00:00:00:01',
-      up: true,
-      carrier: true,
-      addresses: [],
-      addresses6: [],
-    };
-  };
+  const link = (index: number, name: string) => linkState(index, name, { mac: '0e:00:00:00:00:01' });
   const links = [link(31, 'weft-vxlan'), link(32, 'weft0')];
   const here = {
     link: link(1, 'here'),

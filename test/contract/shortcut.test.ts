@@ -21,9 +21,9 @@ import {
 } from '../../src/host/shortcut-places.ts';
 import { containerProgram, vxlanProgram } from '../../src/host/shortcut-programs.ts';
 import { CONTEXT, OWNER, PLACE, VERDICT } from '../../src/host/shortcut-steps.ts';
-import type { LinkState } from '../../src/host/tables.ts';
 import type { FastPathPlan } from '../../src/ports/host.ts';
 import { needsRoot } from '../hosts/namespaces.ts';
+import { linkState } from '../unit/support/link-state.ts';
 
 /** 192.0.2.7 as it lies in a packet: the table `ip weft_vxlan` leaves it as the mark. */
 const SENDER = 0x070200c0;
@@ -35,18 +35,7 @@ const OWN_MAC = '06:00:00:00:00:01';
 const HOST_MAC = '0e:57:00:00:00:01';
 const macOf = (last: number) => `0a:57:00:00:00:${last.toString(16).padStart(2, '0')}`;
 
-function link(index: number, name: string): LinkState {
-  const state = {
-    kind: 'veth',
-    peer: 2,
-    group: 173,
-    alias: undefined,
-    mac: HOST_MAC,
-    queue: 0,
-    vxlan: undefined,
-  };
-  return { ...state, index, name, mtu: 1400, up: true, carrier: true, addresses: [], addresses6: [] };
-}
+const link = (index: number, name: string) => linkState(index, name, { mac: HOST_MAC });
 
 const FAST: FastPathPlan = {
   vni: 1,

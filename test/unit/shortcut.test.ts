@@ -9,21 +9,11 @@ import {
   type ShortcutView,
 } from '../../src/host/shortcut-places.ts';
 import { OWNER, PLACE } from '../../src/host/shortcut-steps.ts';
-import type { LinkState } from '../../src/host/tables.ts';
 import type { FastPathPeer } from '../../src/ports/host.ts';
+import { linkState } from './support/link-state.ts';
 
-function link(index: number, name: string, mtu: number): LinkState {
-  const state = {
-    kind: 'veth',
-    peer: 2,
-    group: 173,
-    alias: undefined,
-    queue: 0,
-    vxlan: undefined,
-    mac: '0e:57:0a:20:00:05',
-  };
-  return { ...state, index, name, mtu, up: true, carrier: true, addresses: [], addresses6: [] };
-}
+const link = (index: number, name: string, mtu: number) =>
+  linkState(index, name, { mtu, mac: '0e:57:0a:20:00:05' });
 
 const peer = (last: number, mtu: number | null, ...ranges: string[]): FastPathPeer => ({
   underlay: `192.0.2.${last}`,
