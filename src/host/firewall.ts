@@ -83,13 +83,14 @@ export async function hasRules(
   whole: readonly string[],
   others: readonly string[],
 ): Promise<boolean> {
-  const list = (tables: readonly string[]) => {
-    const lines = tables.map((table) => `list table ${table}\n`);
-    return host.run(['nft', '--terse', '-f', '-'], lines.join(''));
-  };
+  // One at a time: of several families nft 1.0.6 finds only the tables of the last.
+  const list = (table: string) => host.run(['nft', '--terse', 'list', 'table', ...table.split(' ')]);
   try {
-    if (others.length > 0) await list(others);
-    return !/chain \S+ \{\s*(type [^\n]*\s*)?\}/.test(await list(whole));
+    for (const table of others) await list(table);
+    for (const table of whole) {
+      if (/chain \S+ \{\s*(type [^\n]*\s*)?\}/.test(await list(table))) return false;
+    }
+    return true;
   } catch (error) {
     if (!(error instanceof HostError) || !/No such file or directory/.test(error.message)) throw error;
     return false;
