@@ -1,4 +1,5 @@
 import type { PeerId } from './ids.ts';
+import { createInterned, type Interned } from './interned.ts';
 
 /**
  * Small numbers for peers, from 0: a search over thousands of peers is made of look-ups, and those of long texts are slow. The simulated
@@ -12,6 +13,8 @@ export interface PeerNumbers {
   size(): number;
   /** Numbers in the order of ids, each once. Worked out once for each list, which must not be changed. */
   list(peers: readonly PeerId[]): Int32Array;
+  /** Small numbers for such lists. */
+  readonly lists: Interned<Int32Array>;
 }
 
 export function createPeerNumbers(): PeerNumbers {
@@ -41,5 +44,6 @@ export function createPeerNumbers(): PeerNumbers {
       }
       return list;
     },
+    lists: createInterned(),
   };
 }

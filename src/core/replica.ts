@@ -1,5 +1,6 @@
 import { equalBytes } from './bytes.ts';
 import type { PeerId } from './ids.ts';
+import { NO_NUMBERS, type Packed, withNumber } from './interned.ts';
 import { type Author, holds, isNewer, SUM_RANGE, seqOf } from './replica/author.ts';
 import { createPool, type Pool } from './replica/pool.ts';
 import type { SignedDelta, VerifiedDelta } from './wire/delta.ts';
@@ -117,17 +118,32 @@ export interface ReplicaParts {
 
 export function createReplica(parts: ReplicaParts = {}): Replica {
   const { limits = REPLICA_LIMITS, pool = createPool(), from } = parts;
-  /** By the pool's number for the author. */
-  const states: (Author | undefined)[] = from === undefined ? [] : [...statesOf(from)];
+  /** By the pool's number for the author: the pool's number for what is held of it. */
+  let held = NO_NUMBERS;
   let authors = 0;
   let count = 0;
   let sum = 0;
   let bytes = 0;
-  for (const state of states) if (state !== undefined) account(undefined, state);
+  if (from !== undefined) copy(from);
+
+  function copy(other: Replica): void {
+    held = (HELD.get(other)?.() ?? NO_NUMBERS).slice();
+    for (const state of states()) {
+      pool.states.hold(state);
+      account(undefined, state);
+    }
+  }
+
+  function* states(): Iterable<Author> {
+    for (const number of held) {
+      const state = pool.states.at(number);
+      if (state !== undefined) yield state;
+    }
+  }
 
   function stateOf(author: PeerId): Author | undefined {
     const number = pool.numberOf(author);
-    return number === undefined ? undefined : states[number];
+    return number === undefined ? undefined : pool.states.at(held[number] ?? 0);
   }
 
   function isNews(delta: Parameters<Replica['isNews']>[0]): boolean {
@@ -143,13 +159,17 @@ export function createReplica(parts: ReplicaParts = {}): Replica {
     const state = known ?? pool.begin(delta);
     const before = known && { held: { length: known.held.length }, sum: known.sum, bytes: known.bytes };
     const advanced = pool.advance(state, delta);
-    const number = pool.intern(state);
-    while (states.length <= number) states.push(undefined);
-    states[number] = advanced.state;
+    keep(pool.intern(state), advanced.state);
     account(before, advanced.state);
     pool.hold(delta);
     for (const dropped of advanced.dropped) pool.drop(dropped);
     return { ok: true, changes: advanced.changes };
+  }
+
+  function keep(number: number, state: Author): void {
+    const before = held[number] ?? 0;
+    held = withNumber(held, number, pool.states.hold(state));
+    pool.states.release(before);
   }
 
   function refusal(known: Author | undefined, delta: VerifiedDelta): MergeProblem | undefined {
@@ -169,16 +189,16 @@ export function createReplica(parts: ReplicaParts = {}): Replica {
   }
 
   function* entries(prefix: string): Iterable<Entry> {
-    for (const state of states) {
-      for (const entry of state?.entries.values() ?? []) {
+    for (const state of states()) {
+      for (const entry of state.entries.values()) {
         if (entry.value !== undefined && entry.key.startsWith(prefix)) yield entry;
       }
     }
   }
 
   function deltas(author: PeerId, after = 0): readonly VerifiedDelta[] {
-    const held = stateOf(author)?.held ?? [];
-    return held.filter(({ delta }) => delta.seq > after).map(({ delta }) => delta);
+    const all = stateOf(author)?.held ?? [];
+    return all.filter(({ delta }) => delta.seq > after).map(({ delta }) => delta);
   }
 
   const summaryOf = (state: Author): Summary => {
@@ -188,7 +208,7 @@ export function createReplica(parts: ReplicaParts = {}): Replica {
   function summariesOf(numbers: Iterable<number>): readonly Summary[] {
     const all: Summary[] = [];
     for (const number of numbers) {
-      const state = states[number];
+      const state = pool.states.at(held[number] ?? 0);
       if (state !== undefined) all.push(summaryOf(state));
     }
     return all;
@@ -216,7 +236,7 @@ export function createReplica(parts: ReplicaParts = {}): Replica {
     },
     deltas,
     seq: (author) => seqOf(stateOf(author)),
-    authors: () => states.flatMap((state) => state?.author ?? []),
+    authors: () => Array.from(states(), ({ author }) => author),
     digest: () => ({ authors, deltas: count, sum }),
     vector: (size = VECTOR_SIZE) => createVector(summaries(), size),
     compare: (part) => compareVectors(summaries(), part, deltas),
@@ -235,15 +255,11 @@ export function createReplica(parts: ReplicaParts = {}): Replica {
     },
     wanted: (want) => wantedFrom(want, tagged, deltas),
   };
-  STATES.set(replica, states);
+  HELD.set(replica, () => held);
   return replica;
 }
 
 type Counted = Pick<Author, 'sum' | 'bytes'> & { readonly held: { readonly length: number } };
 
 /** For replicas that begin with what another one holds. */
-const STATES = new WeakMap<Replica, readonly (Author | undefined)[]>();
-
-function statesOf(replica: Replica): readonly (Author | undefined)[] {
-  return STATES.get(replica) ?? [];
-}
+const HELD = new WeakMap<Replica, () => Packed>();

@@ -1,4 +1,5 @@
 import type { PeerId } from './ids.ts';
+import { NO_NUMBERS, withNumber } from './interned.ts';
 import { createPeerNumbers, type PeerNumbers } from './peer-numbers.ts';
 
 /**
@@ -22,7 +23,7 @@ export interface Topology {
   /** Links that a peer says it has. */
   neighboursOf(peer: PeerId): readonly PeerId[];
   degree(peer: PeerId): number;
-  /** Searches anew for what can be reached, by the numbers of peers. `order` holds until the next search of any topology. */
+  /** Searches anew for what can be reached, by the numbers of peers. It holds until the next search of any topology. */
   reach(): Reach;
   readonly numbers: PeerNumbers;
 }
@@ -37,45 +38,43 @@ const NONE = new Int32Array();
 const NO_WAY = -2;
 const HERE = -1;
 
-/** By number. Thousands of simulated peers hold one each, so small numbers take little room. */
+/** By number. */
 interface Ways {
   /** The neighbour on the way, HERE for this peer itself, NO_WAY. */
-  readonly next: Int16Array | Int32Array;
+  readonly next: Int32Array;
   readonly hops: Uint8Array;
 }
 
-/** Where a search writes its order; nothing waits in the middle of one. */
-let scratch = new Int32Array(0);
+/** Where a search writes; nothing waits in the middle of one. Thousands of simulated peers search, few ask for the ways. */
+let scratch = { next: new Int32Array(), hops: new Uint8Array(), order: new Int32Array() };
 const FARTHEST = 255;
-const MOST_SMALL = 32_767;
 
 export function createTopology(self: PeerId, numbers: PeerNumbers = createPeerNumbers()): Topology {
+  const { lists } = numbers;
   const own = numbers.of(self);
-  /** By number, in the order of ids, so that all peers with the same knowledge choose the same ways. */
-  let claims: (Int32Array | undefined)[] = new Array(numbers.size()).fill(undefined);
-  claims[own] = NONE;
-  /** Found by a search over the whole graph when first asked for after a change. */
+  /** By number: the list of neighbours that it claims, in the order of ids, so that all peers with the same knowledge choose the same ways. */
+  let claims = withNumber(NO_NUMBERS, own, lists.hold(NONE));
+  /** Kept from a search when first asked for after a change. */
   let found: Ways | undefined;
+
+  const claimed = (number: number) => lists.at(claims[number] ?? 0);
 
   function change(number: number, neighbours: readonly PeerId[] | undefined): boolean {
     const listed = neighbours && numbers.list(neighbours);
     const after = listed?.includes(number) ? listed.filter((other) => other !== number) : listed;
-    // Exactly as long as need be, where an array that grows by itself takes half as much again.
-    if (number >= claims.length) {
-      claims = claims.concat(new Array(numbers.size() - claims.length).fill(undefined));
-    }
-    if (sameList(claims[number], after)) return false;
-    claims[number] = after;
+    const before = claims[number] ?? 0;
+    if (sameList(lists.at(before), after)) return false;
+    claims = withNumber(claims, number, after === undefined ? 0 : lists.hold(after));
+    lists.release(before);
     found = undefined;
     return true;
   }
 
   function search(): Reach {
     const size = numbers.size();
-    const next = (size < MOST_SMALL ? new Int16Array(size) : new Int32Array(size)).fill(NO_WAY);
-    const hops = new Uint8Array(size);
-    if (scratch.length < size) scratch = new Int32Array(2 * size);
-    const order = scratch;
+    if (scratch.next.length < size) scratch = scratchOf(2 * size);
+    const { next, hops, order } = scratch;
+    next.fill(NO_WAY, 0, size);
     let end = 0;
     const reach = (number: number, over: number, distance: number) => {
       if (next[number] !== NO_WAY) return;
@@ -84,22 +83,28 @@ export function createTopology(self: PeerId, numbers: PeerNumbers = createPeerNu
       order[end++] = number;
     };
     reach(own, HERE, 0);
-    for (const number of claims[own] ?? NONE) reach(number, number, 1);
+    for (const number of claimed(own) ?? NONE) reach(number, number, 1);
     for (let at = 1; at < end; at++) {
       const number = order[at] as number;
       const [over, distance] = [next[number] as number, (hops[number] as number) + 1];
-      for (const neighbour of claims[number] ?? NONE) {
-        if (next[neighbour] === NO_WAY && claims[neighbour]?.includes(number))
+      for (const neighbour of claimed(number) ?? NONE) {
+        if (next[neighbour] === NO_WAY && claimed(neighbour)?.includes(number))
           reach(neighbour, over, distance);
       }
     }
-    found = { next, hops };
-    return { order: order.subarray(0, end), has: (number) => (next[number] ?? NO_WAY) !== NO_WAY };
+    return {
+      order: order.subarray(0, end),
+      has: (number) => number < size && next[number] !== NO_WAY,
+    };
   }
 
   function ways(): Ways {
-    if (found === undefined) search();
-    return found as Ways;
+    if (found === undefined) {
+      search();
+      const size = numbers.size();
+      found = { next: scratch.next.slice(0, size), hops: scratch.hops.slice(0, size) };
+    }
+    return found;
   }
 
   return {
@@ -120,13 +125,17 @@ export function createTopology(self: PeerId, numbers: PeerNumbers = createPeerNu
     reachable: () => Array.from(search().order, numbers.peer),
     neighboursOf(peer) {
       const number = numbers.known(peer);
-      return Array.from((number === undefined ? undefined : claims[number]) ?? NONE, numbers.peer);
+      return Array.from((number === undefined ? undefined : claimed(number)) ?? NONE, numbers.peer);
     },
     degree(peer) {
       const number = numbers.known(peer);
-      return (number === undefined ? undefined : claims[number])?.length ?? 0;
+      return (number === undefined ? undefined : claimed(number))?.length ?? 0;
     },
   };
+}
+
+function scratchOf(size: number) {
+  return { next: new Int32Array(size), hops: new Uint8Array(size), order: new Int32Array(size) };
 }
 
 function sameList(a: Int32Array | undefined, b: Int32Array | undefined): boolean {

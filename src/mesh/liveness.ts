@@ -92,19 +92,22 @@ export function createLiveness(parts: LivenessParts): Liveness {
     searching = undefined;
     const reached = topology.reach();
     const now = clock.now();
+    const ups: PeerId[] = [];
     for (const number of reached.order) {
       if (missing.size > 0) missing.delete(numbers.peer(number));
-      if (isUp.has(number)) continue;
-      const peer = numbers.peer(number);
-      isUp.add(peer);
-      log.info('peer up', { peer });
-      for (const handler of [...upHandlers]) handler(peer);
+      if (!isUp.has(number)) ups.push(numbers.peer(number));
     }
-    if (reached.order.length < isUp.count()) {
+    if (reached.order.length - ups.length < isUp.count()) {
       for (const number of isUp.numbers()) {
         const peer = numbers.peer(number);
         if (!reached.has(number) && !missing.has(peer)) missing.set(peer, now);
       }
+    }
+    // From here on handlers may search, too.
+    for (const peer of ups) {
+      isUp.add(peer);
+      log.info('peer up', { peer });
+      for (const handler of [...upHandlers]) handler(peer);
     }
     lose();
   }

@@ -1,5 +1,6 @@
 import { equalBytes } from '../bytes.ts';
 import type { PeerId } from '../ids.ts';
+import { createInterned, type Interned } from '../interned.ts';
 import type { SignedDelta, VerifiedDelta } from '../wire/delta.ts';
 import { type Advanced, type Author, advance, copyOf, newAuthor, weightOf } from './author.ts';
 
@@ -15,6 +16,8 @@ export interface Pool {
   sorted(): readonly number[];
   /** Numbers of the authors with this tag: one, unless somebody tries tricks. */
   tagged(tag: number): readonly number[];
+  /** What replicas hold at the moment. */
+  readonly states: Interned<Author>;
   /** Of an author of whom nothing is held. */
   begin(delta: VerifiedDelta): Author;
   /** The state after the delta; in a pool of one's own that is the same object. */
@@ -34,6 +37,7 @@ export function createPool(): Pool {
   const index = new Map<number, VerifiedDelta>();
   return {
     ...numbers,
+    states: createInterned(),
     begin: newAuthor,
     advance,
     hold: (delta) => void index.set(weightOf(delta), delta),
@@ -74,6 +78,7 @@ export function createSharedPool(): Pool {
 
   return {
     ...numbers,
+    states: createInterned(),
     begin(delta) {
       const state = empty.get(delta.author) ?? newAuthor(delta);
       empty.set(delta.author, state);
