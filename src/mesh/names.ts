@@ -11,6 +11,7 @@ import {
 import { includes, itemAt, sizeOf } from '../core/ranges.ts';
 import type { Liveness } from './liveness.ts';
 import type { Membership } from './membership.ts';
+import { createNameSlots } from './name-slots.ts';
 import { KEY, type RecordEntry, type Records } from './records.ts';
 import type { Space } from './space.ts';
 import type { StaticNames } from './static-names.ts';
@@ -80,6 +81,7 @@ const NETWORK_ID = /^[A-Za-z0-9][\w.-]{0,63}$/;
 export function createNames(parts: NamesParts): Names {
   const { self, range, records, membership, space, liveness, statics, networks } = parts;
   const handlers = new Set<() => void>();
+  const slots = createNameSlots(records, self);
   /** Made when somebody asks after a change: changes come in bursts, and so do questions. */
   let built: { readonly view: readonly NameView[]; readonly resolve: Names['resolve'] } | undefined;
 
@@ -136,16 +138,20 @@ export function createNames(parts: NamesParts): Names {
     return built;
   };
 
+  async function withdraw(endpoint: EndpointId): Promise<void> {
+    const keys = slots.keysOf(endpoint);
+    if (keys.length === 0) return;
+    await slots.releaseAfter(endpoint, records.putAll(new Map(keys.map((key) => [key, undefined]))));
+  }
+
   return {
     async publish(endpoint, { network, address, names }) {
       const valid = [...new Set(names.flatMap((text) => readName(text) ?? []))].slice(0, MOST_NAMES);
-      await records.put(keyOf(endpoint), valid.length === 0 ? undefined : { network, address, names: valid });
+      if (valid.length === 0) await withdraw(endpoint);
+      else await records.put(slots.take(endpoint), { endpoint, network, address, names: valid });
     },
-    withdraw: (endpoint) => records.put(keyOf(endpoint), undefined),
-    published: () =>
-      [...records.entries(KEY.name)]
-        .filter(({ author }) => author === self)
-        .map(({ key }) => key.slice(KEY.name.length) as EndpointId),
+    withdraw,
+    published: slots.endpoints,
     view: () => current().view,
     resolve: (scope, question) => current().resolve(scope, question),
     watch(handler) {
@@ -154,6 +160,7 @@ export function createNames(parts: NamesParts): Names {
     },
     close() {
       for (const stop of stops) stop();
+      slots.close();
     },
   };
 }
@@ -164,14 +171,8 @@ function networkAt(networks: readonly NetworkOfNames[], address: number): Networ
   return having.sort((a, b) => sizeOf(a.subnet) - sizeOf(b.subnet))[0];
 }
 
-/** Keys of records have at most 128 bytes; Docker's ids of endpoints have 64. */
-const LONGEST_ID = 120;
-
-function keyOf(endpoint: EndpointId): string {
-  if (endpoint.length > LONGEST_ID)
-    throw new RangeError(`the id of an endpoint with names has at most ${LONGEST_ID} characters`);
-  return `${KEY.name}${endpoint}`;
-}
+/** Docker's ids of endpoints have 64. */
+const LONGEST_ID = 128;
 
 interface Found extends Publication {
   readonly peer: PeerId;
@@ -180,15 +181,15 @@ interface Found extends Publication {
 }
 
 /** Undefined for what its author has not written as this program does. */
-function readRecord({ author, key, value }: RecordEntry): Found | undefined {
+function readRecord({ author, value }: RecordEntry): Found | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
-  const { network, address, names } = value as Partial<Record<keyof Publication, unknown>>;
+  const { endpoint, network, address, names } = value as Partial<Record<keyof Found, unknown>>;
+  if (typeof endpoint !== 'string' || endpoint.length > LONGEST_ID) return undefined;
   if (typeof network !== 'string' || !NETWORK_ID.test(network) || typeof address !== 'string')
     return undefined;
   if (!Array.isArray(names) || names.length > MOST_NAMES) return undefined;
   const parsed = parseIpv4(address);
   const valid = names.flatMap((text: unknown) => (typeof text === 'string' ? (readName(text) ?? []) : []));
   if (!parsed.ok || valid.length === 0) return undefined;
-  const endpoint = key.slice(KEY.name.length);
   return { peer: author, endpoint, network, address, names: valid, number: parsed.value };
 }

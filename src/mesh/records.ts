@@ -46,7 +46,7 @@ export const KEY = {
   network: 'network/',
   /** `uses`: ids of the networks, other than `weft`, in which the author has addresses in use. */
   uses: 'uses',
-  /** `name/<endpoint id>`: names of an endpoint of the author, see names.ts. */
+  /** `name/<number>`: names of an endpoint of the author, see names.ts. Numbers are used again. */
   name: 'name/',
   /** `trust`: Declaration (core/path.ts), one an author. */
   trust: 'trust',

@@ -109,6 +109,44 @@ test('a name that one peer publishes is known to the other, until it is withdraw
   assert.equal(told(b.names, 'web'), 'elsewhere');
 });
 
+test('a thousand endpoints, two at a time, take no more keys than two', async () => {
+  const { a } = await createWorld();
+  const keys = new Set<string>();
+  a.records.watch('name/', ({ key }) => keys.add(key));
+  await a.names.publish(endpoint('e0'), about('10.32.0.1', 'web'));
+  for (let number = 1; number < 1_000; number++) {
+    await a.names.publish(endpoint(`e${number}`), about('10.32.0.2', 'web'));
+    await a.names.withdraw(endpoint(`e${number - 1}`));
+  }
+  assert.deepEqual(a.names.published(), ['e999']);
+  assert.equal(told(a.names, 'web'), '10.32.0.2');
+  assert.deepEqual([...keys].sort(), ['name/0', 'name/1']);
+});
+
+test('an endpoint that comes back while it is taken away keeps its names, and nobody gets its key', async () => {
+  const { a } = await createWorld();
+  await a.names.publish(endpoint('e1'), about('10.32.0.1', 'one'));
+  await Promise.all([
+    a.names.withdraw(endpoint('e1')),
+    a.names.publish(endpoint('e1'), about('10.32.0.1', 'one')),
+    a.names.publish(endpoint('e2'), about('10.32.0.2', 'two')),
+  ]);
+  await a.names.publish(endpoint('e3'), about('10.32.0.3', 'three'));
+  const all = ['one', 'two', 'three'].map((name) => told(a.names, name));
+  assert.deepEqual(all, ['10.32.0.1', '10.32.0.2', '10.32.0.3']);
+});
+
+test('names that an earlier life wrote can be withdrawn, those that came back under two keys, too', async () => {
+  const { a } = await createWorld();
+  const value = { endpoint: 'old', network: 'weft', address: '10.32.0.7', names: ['old'] };
+  await a.records.put('name/3', value);
+  await a.names.publish(endpoint('e1'), about('10.32.0.1', 'one'));
+  await a.records.put('name/5', value);
+  assert.deepEqual([...a.names.published()].sort(), ['e1', 'old']);
+  await a.names.withdraw(endpoint('old'));
+  assert.deepEqual([told(a.names, 'old'), told(a.names, 'one')], ['elsewhere', '10.32.0.1']);
+});
+
 test('a peer can name its own addresses only', async () => {
   const { a, b, sync } = await createWorld();
   await b.names.publish(endpoint('e1'), about('10.32.0.5', 'thief'));
@@ -164,14 +202,19 @@ test('what a peer writes in another form is no name, and harms no other', async 
     'web',
     [],
     {},
-    { network: 'weft', address: '10.32.1.5' },
-    { network: 'weft', address: '10.32.1.5', names: 'web' },
-    { network: 'weft', address: '010.32.1.5', names: ['web'] },
-    { network: '../weft', address: '10.32.1.5', names: ['web'] },
-    { network: 'weft', address: '10.32.1.5', names: [7, null, 'a b', 'x.weft.local', 'localhost'] },
-    { network: 'weft', address: '10.32.1.5', names: Array(MOST_NAMES + 1).fill('web') },
+    { network: 'weft', address: '10.32.1.5', names: ['web'] },
+    ...[
+      { network: 'weft', address: '10.32.1.5' },
+      { network: 'weft', address: '10.32.1.5', names: 'web' },
+      { network: 'weft', address: '010.32.1.5', names: ['web'] },
+      { network: '../weft', address: '10.32.1.5', names: ['web'] },
+      { network: 'weft', address: '10.32.1.5', names: [7, null, 'a b', 'x.weft.local', 'localhost'] },
+      { network: 'weft', address: '10.32.1.5', names: Array(MOST_NAMES + 1).fill('web') },
+    ].map((value) => ({ endpoint: 'e', ...value })),
+    { endpoint: 'e'.repeat(129), network: 'weft', address: '10.32.1.5', names: ['web'] },
+    { endpoint: 7, network: 'weft', address: '10.32.1.5', names: ['web'] },
   ];
-  await b.records.putAll(new Map(wrong.map((value, at) => [`name/e${at}`, value])));
+  await b.records.putAll(new Map(wrong.map((value, at) => [`name/${at}`, value])));
   await b.names.publish(endpoint('good'), about('10.32.1.9', 'good'));
   sync();
   assert.equal(told(a.names, 'web'), 'elsewhere');
