@@ -29,6 +29,8 @@ export interface RingEntry extends Range {
 export type RingChange = Omit<RingEntry, 'donorSignature' | 'witness' | 'witnessSignature'>;
 
 const MAX_NUMBER = 0xffff_ffff;
+/** Each takeover adds the number of a place in a line (core/succession.ts), which by a named heir is some 2^24. */
+const MAX_EPOCH = 2 ** 48;
 const SIGNATURE_BYTES = 64;
 const PEER = /^[A-Za-z0-9._-]{1,64}$/;
 const NETWORK = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$/;
@@ -119,7 +121,7 @@ export function decodeEntry(data: unknown): Decoded<RingEntry> {
   const { start, last, network, owner, epoch, version, donor, donorSignature, witness, witnessSignature } =
     raw;
   if (!isNumber(start) || !isNumber(last) || start > last) return wrong('start and last');
-  if (!isNumber(epoch) || !isNumber(version)) return wrong('epoch and version');
+  if (!isNumber(epoch, MAX_EPOCH) || !isNumber(version)) return wrong('epoch and version');
   if (!isNetworkId(network)) return wrong('network');
   if (!isPeerText(owner) || !isPeerText(donor)) return wrong('owner and donor');
   if (!isSignature(donorSignature)) return wrong('donorSignature');
@@ -135,8 +137,8 @@ function wrong(field: string): { readonly ok: false; readonly message: string } 
   return { ok: false, message: `a ring entry has a malformed ${field}` };
 }
 
-function isNumber(data: unknown): data is number {
-  return Number.isInteger(data) && (data as number) >= 0 && (data as number) <= MAX_NUMBER;
+function isNumber(data: unknown, most = MAX_NUMBER): data is number {
+  return Number.isInteger(data) && (data as number) >= 0 && (data as number) <= most;
 }
 
 export function isNetworkId(data: unknown): data is NetworkId {

@@ -20,7 +20,7 @@ import {
  *   … → (0,7) its owner is removed → (1,0) by that one's heir → (1,1) by its owner → …
  *
  * An entry counts at an address only if its donor owned the address at the version before; a takeover, whose donor was removed, if that
- * one owned it last in an epoch that lies as many before as the taker is steps from it. Two different entries that both do are a
+ * one owned it last in an epoch that lies as many before as the taker's place in its line says. Two different entries that both do are a
  * dispute: the address then has no owner, and nothing that builds on it counts but the takeover by the successor of who caused it.
  */
 export interface Segment extends Range {
@@ -36,8 +36,8 @@ export interface RingSource {
   readonly entry: RingEntry;
   /** This peer's own address space, checked before and kept on disk: counts even where the history before it is not known (any more). */
   readonly trusted: boolean;
-  /** Of a takeover: how many steps the taker is from the removed peer (core/succession.ts). */
-  readonly depth?: number;
+  /** Of a takeover: the taker's places in the removed peer's line at which it counts (core/succession.ts). */
+  readonly depths?: readonly number[];
 }
 
 export interface RingView {
@@ -49,7 +49,7 @@ export interface RingView {
 
 export interface Refused extends Range {
   readonly entry: RingEntry;
-  readonly depth?: number;
+  readonly depths?: readonly number[];
   readonly reason: RefusedReason;
 }
 
@@ -113,12 +113,12 @@ export function extendRing(rules: RingRules, view: RingView, source: RingSource)
   return { segments, refused };
 }
 
-/** With the depth only where there is one. */
+/** With the depths only where there are any. */
 function sourceIn({
   entry,
-  depth,
-}: Pick<RingSource, 'entry' | 'depth'>): Pick<RingSource, 'entry' | 'depth'> {
-  return depth === undefined ? { entry } : { entry, depth };
+  depths,
+}: Pick<RingSource, 'entry' | 'depths'>): Pick<RingSource, 'entry' | 'depths'> {
+  return depths === undefined ? { entry } : { entry, depths };
 }
 
 /** Older first, so that an entry meets the one before it; known history before what is only trusted. */
@@ -201,7 +201,7 @@ function judge(source: RingSource, old: Segment | undefined): Judgement {
 
 /** Older entries come first, so `old` is the last of the epochs before, or another takeover of the same epoch. */
 function judgeTakeover(
-  { entry, trusted, depth }: RingSource,
+  { entry, trusted, depths }: RingSource,
   old: Segment | undefined,
   mine: Judgement,
 ): Judgement {
@@ -214,11 +214,11 @@ function judgeTakeover(
   const owner = old.entry?.owner ?? old.donor;
   // A gift of the removed peer to the taker that the taker had not heard of: its own either way, and it counts on from the takeover.
   const gift = owner === entry.owner && old.donor === entry.donor;
-  const due = depth !== undefined && old.epoch + depth === entry.epoch;
+  const due = depths?.includes(entry.epoch - old.epoch) === true;
   if (due && (gift || owner === entry.donor)) return mine;
-  if (trusted && old.epoch < entry.epoch && depth === undefined) return mine;
+  if (trusted && old.epoch < entry.epoch && depths === undefined) return mine;
   // Between this and what is known there may be more: the removed peer may yet turn out to have owned it.
-  const early = depth === undefined || old.epoch + depth <= entry.epoch;
+  const early = depths === undefined || depths.some((depth) => old.epoch + depth <= entry.epoch);
   return { segment: old, refused: early && owner !== entry.donor ? 'waiting' : 'not-owner' };
 }
 

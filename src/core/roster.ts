@@ -1,14 +1,15 @@
 import type { Certificate, Chain, Tombstone } from './certificate.ts';
 import { MAX_CHAIN } from './certificate.ts';
 import type { PeerId } from './ids.ts';
-import { depthOf, type Lineage, lineOf } from './succession.ts';
+import { type Lineage, lineOf, mayAct } from './succession.ts';
 
 /**
  * Who belongs to the mesh, from what is known: a set of certificates and tombstones whose signatures have been checked. The result
  * depends on the set only, never on the order in which its elements came.
  *
  *  - A peer is rooted when certificates lead from it up to the root key.
- *  - Its heir is named by the certificate that it shows itself; the creator's heir by the creator; later heirs by whom they are heirs of.
+ *  - Its heir is named by the certificate that it shows itself; the creator's heir by the creator; later heirs by whom they are heirs
+ *    of, or by the heir before.
  *  - It is removed when a tombstone names it that the root key signed, or somebody in its line of heirs (core/succession.ts).
  *  - It is a member when it is not removed and valid certificates lead up to the root key. A removed peer's certificates are valid only
  *    while its adopter (or, that one being removed too, the adopter's) shows them in its own records.
@@ -20,6 +21,8 @@ export interface Roster extends Lineage {
   setCreatorHeir(heir: PeerId): void;
   /** `nth`, from 1 on: which of the heirs that the peer has named since. */
   addNamed(peer: PeerId, nth: number, heir: PeerId): void;
+  /** `by` says that it has handed its role as the heir of `peer`: counts where it has that role, by the certificate or handed to it. */
+  addHanded(peer: PeerId, by: PeerId, to: PeerId): void;
   /** Sorted. */
   members(): readonly PeerId[];
   isMember(peer: PeerId): boolean;
@@ -59,6 +62,9 @@ export function createRoster(root: PeerId, creator: PeerId): Roster {
   const byIssuer = new Map<PeerId, Held[]>();
   const tombstones = new Map<PeerId, Tombstone[]>();
   const named = new Map<PeerId, Map<number, PeerId>>();
+  /** By the peer whose heir it is, then by who handed the role on. */
+  const handed = new Map<PeerId, Map<PeerId, PeerId>>();
+  const handedTo = new Set<PeerId>();
   const rooted = new Set<PeerId>();
   let gone: ReadonlySet<PeerId> = new Set();
   /** How each peer with valid certificates is reached, members and removed ones. */
@@ -87,10 +93,23 @@ export function createRoster(root: PeerId, creator: PeerId): Roster {
     for (let heir = known?.get(1); heir !== undefined; heir = known?.get(heirs.length + 1)) heirs.push(heir);
     return heirs;
   }
-  const lineage: Lineage = { heirOf, isRemoved, adopterOf, namedBy };
+  /** Up to the first that nobody has let in, or that had the role before. */
+  function handedFor(peer: PeerId): readonly PeerId[] {
+    const known = handed.get(peer);
+    if (known === undefined) return [];
+    const had = new Set([peer, heirOf(peer)]);
+    const heirs: PeerId[] = [];
+    let at = known.get(heirOf(peer) as PeerId);
+    for (; at !== undefined && rooted.has(at) && !had.has(at); at = known.get(at)) {
+      had.add(at);
+      heirs.push(at);
+    }
+    return heirs;
+  }
+  const lineage: Lineage = { heirOf, isRemoved, adopterOf, namedBy, handedFor };
 
   function isRightful({ issuer, peer }: Tombstone): boolean {
-    return issuer === root || depthOf(peer, issuer, lineage) !== undefined;
+    return issuer === root || mayAct(peer, issuer, lineage);
   }
 
   /** Whose tombstones count may hang on other tombstones; heirs of each other do not thereby remove each other out of nothing. */
@@ -127,12 +146,12 @@ export function createRoster(root: PeerId, creator: PeerId): Roster {
     return [...whoStandsFor(issuer)].some((steward) => steward !== issuer && shownBy.has(steward));
   }
 
-  /** Roots the peer and all that hang on it; true when this may have changed the heir of a peer with a tombstone. */
+  /** Roots the peer and all that hang on it; true when this may have changed the line of a peer with a tombstone. */
   function takeRoot(peer: PeerId): boolean {
     const open = [peer];
     let touched = false;
     for (let at = open.pop(); at !== undefined; at = open.pop()) {
-      touched ||= tombstones.has(at);
+      touched ||= tombstones.has(at) || handedTo.has(at);
       if (rooted.has(at)) continue;
       rooted.add(at);
       for (const { certificate } of byIssuer.get(at) ?? []) open.push(certificate.peer);
@@ -216,6 +235,13 @@ export function createRoster(root: PeerId, creator: PeerId): Roster {
       named.set(peer, heirs.set(nth, heir));
       recompute();
     },
+    addHanded(peer, by, to) {
+      const known = handed.get(peer) ?? new Map<PeerId, PeerId>();
+      if (known.get(by) === to) return;
+      handedTo.add(to);
+      handed.set(peer, known.set(by, to));
+      recompute();
+    },
     members() {
       sorted ??= [...ways.keys()].filter((peer) => !isRemoved(peer)).sort();
       return sorted;
@@ -237,6 +263,7 @@ export function createRoster(root: PeerId, creator: PeerId): Roster {
     heirOf,
     adopterOf,
     namedBy,
+    handedFor,
     chainOf(peer) {
       const chain: Certificate[] = [];
       for (let at = peer; at !== root; ) {

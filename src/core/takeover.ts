@@ -1,7 +1,7 @@
 import { DEFAULT_NETWORK, type PeerId } from './ids.ts';
 import type { Segment } from './ring.ts';
 import { isTakeover, type RingChange, type RingEntry } from './ring-entry.ts';
-import { BY_NAME, BY_ROOT } from './succession.ts';
+import { isLater } from './succession.ts';
 
 /**
  * How the addresses of a removed peer x pass on, so that no two admitted peers ever use one address:
@@ -14,7 +14,8 @@ import { BY_NAME, BY_ROOT } from './succession.ts';
  *      (`Closing`); the rest is void everywhere, and taken.
  *   4. Is that one removed as well, then who comes after it collects anew: peers may rely by now on what it had taken and given away.
  *
- * A takeover is an entry of version 0 in a later epoch: one epoch later for each step of the line, so that each epoch has one writer.
+ * A takeover is an entry of version 0 in a later epoch: as many epochs later as its writer's place in the line says, so that each epoch has
+ * one writer, and one with several places says at which it has written.
  */
 export interface Closing {
   /** Of the taker that wrote it. The closing of the latest one (`isLater`) counts. */
@@ -35,13 +36,6 @@ export interface Promised {
 
 /** At this depth a taker needs the promises of all. */
 export const NEEDS_PROMISES = 2;
-
-/** Whether the successor at depth `a` acts after the one at `b`: of one line the deeper, and whom the root key names after all others. */
-export function isLater(a: number, b: number): boolean {
-  return rootSteps(a) === rootSteps(b) ? a > b : rootSteps(a) > rootSteps(b);
-}
-
-const rootSteps = (depth: number) => Math.floor((depth % BY_NAME) / BY_ROOT);
 
 /** The changes by which `self` takes what `depthFor` says it may. Each is written once: afterwards the segments are its own. */
 export function planTakeovers(
@@ -79,8 +73,8 @@ function continues(a: RingChange, b: RingChange): boolean {
 }
 
 /**
- * Whether an entry whose donor is being taken over counts. `depth`: of the taker, when the entry is a takeover. `own`: what this peer
- * has promised, when it has.
+ * Whether an entry whose donor is being taken over counts. `depth`: where the taker stood, when the entry is a takeover. `own`: what this
+ * peer has promised, when it has.
  */
 export function stands(
   entry: RingEntry,
@@ -129,19 +123,22 @@ export function collect(parts: {
 
 /**
  * Tags of what counts of a removed peer's entries from now on: what anybody promised to take, this peer included, and an earlier taker has
- * not declared void. `depthOf`: of a takeover among them.
+ * not declared void. `depths`: where the taker may have stood, of a takeover.
  */
 export function accountOf(
-  heard: Iterable<{ readonly entry: RingEntry; readonly tag: string }>,
+  heard: Iterable<{
+    readonly entry: RingEntry;
+    readonly tag: string;
+    readonly depths: readonly number[] | undefined;
+  }>,
   promises: Iterable<Promised>,
   earlier: Closing | undefined,
-  depthOf: (entry: RingEntry) => number | undefined,
 ): ReadonlySet<string> {
   const promised = [...promises];
   const standing = new Set<string>();
-  for (const { entry, tag } of heard) {
+  for (const { entry, tag, depths = [undefined] } of heard) {
     const relied = promised.some(({ known }) => known.has(tag));
-    if (relied && stands(entry, tag, earlier, undefined, depthOf(entry))) standing.add(tag);
+    if (relied && depths.some((depth) => stands(entry, tag, earlier, undefined, depth))) standing.add(tag);
   }
   return standing;
 }

@@ -182,6 +182,22 @@ export const TABLE = {
     title: 'The root key is not needed here',
     remedy: 'use `weft remove`',
   },
+  'holder-unreachable': {
+    status: 503,
+    title: 'The host that is to hand its roles over cannot be reached',
+    remedy:
+      'bring it back first; when it is lost for good, use `weft remove`: its own heir then stands in for it',
+  },
+  'heir-down': {
+    status: 409,
+    title: 'The host that is to become the heir is not up',
+    remedy: 'name one that is up and stays: see `weft peers`',
+  },
+  'same-peer': {
+    status: 409,
+    title: 'Both hosts are the same',
+    remedy: 'name the host that leaves, then the one that is to be the heir instead',
+  },
   'needs-root-key': {
     status: 409,
     title: 'Nobody is left who may remove this host',

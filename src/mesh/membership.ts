@@ -13,12 +13,13 @@ import {
 } from '../core/certificate.ts';
 import type { Crypto, Identity } from '../core/crypto.ts';
 import type { MeshId, PeerId } from '../core/ids.ts';
+import { createLocks } from '../core/locks.ts';
 import { createRoster } from '../core/roster.ts';
 import { type Successor, successionOf, successorOf } from '../core/succession.ts';
 import type { Log } from '../ports/log.ts';
 import type { Admission, Door, Refusal } from '../ports/transport.ts';
 import { acceptEpochDoor, epochDoor, withEpoch } from './epochs.ts';
-import { checkHeir, heirKey, readHeirKey } from './heirs.ts';
+import { checkHeir, heirKey, type Kept, readHeirKey, rolesOf } from './heirs.ts';
 import {
   type Arrival,
   type Epoch,
@@ -50,8 +51,11 @@ export interface Membership {
   needsHeir(): boolean;
   /** Who inherits a removed peer (core/succession.ts). */
   takerOf(peer: PeerId): Successor | undefined;
-  /** How far `by` is from `peer` in its line of heirs; undefined where it may not act for it. */
-  depthOf(peer: PeerId, by: PeerId): number | undefined;
+  /** Every place in `peer`'s line of heirs, earlier ones first. */
+  lineOf(peer: PeerId): readonly Successor[];
+  /** The places of `by` in it; none where it may not act for `peer`. */
+  depthsOf(peer: PeerId, by: PeerId): readonly number[];
+  mayAct(peer: PeerId, by: PeerId): boolean;
   /** What a hello carries to prove membership: plain data. */
   credentials(): unknown;
   /** Checks the other side's credentials (unchecked input) for the key that the handshake proved. A success is remembered. */
@@ -99,6 +103,11 @@ export interface OpenMembership extends Membership {
    * successor, `unknown-peer` for one that is no member, `wrong-root`.
    */
   bury(peer: PeerId, root?: Uint8Array): Promise<void>;
+  /**
+   * Hands this peer's role as an heir over to `to`, for each member whose heir it is; on disk when it resolves. Rejects with MembershipError
+   * `unknown-peer` for one that is no member, `removed`.
+   */
+  handOver(to: PeerId): Promise<{ readonly handed: readonly PeerId[]; readonly kept: readonly Kept[] }>;
   /** What came with the join and nobody has taken over yet. */
   arrival(): Arrival | null;
   /** Drops the arrival, once its owners have it on disk. */
@@ -124,6 +133,8 @@ export function createMembership({ crypto, identity, state, records, log }: Memb
   const root = crypto.peerId(genesis.root);
   const roster = createRoster(root, creator);
   const handlers = new Set<() => void>();
+  /** Who is being removed keeps its heir. */
+  const locks = createLocks();
   let told = 0;
 
   function current(): MembershipState {
@@ -169,6 +180,16 @@ export function createMembership({ crypto, identity, state, records, log }: Memb
       const use = (heir: PeerId) =>
         nth === 0 ? roster.setCreatorHeir(heir) : roster.addNamed(author, nth, heir);
       if (nth > 0 || author === creator) read(entry, checkHeir, () => heirKey(nth), use);
+    },
+    [KEY.handed](entry) {
+      const { author, key } = entry;
+      const ward = key.slice(KEY.handed.length) as PeerId;
+      read(
+        entry,
+        checkHeir,
+        () => key,
+        (to) => roster.addHanded(ward, author, to),
+      );
     },
     [KEY.member](entry) {
       const use = (certificate: Certificate) => roster.addCertificate(certificate, entry.author);
@@ -222,6 +243,17 @@ export function createMembership({ crypto, identity, state, records, log }: Memb
     }
     const tombstone = signTombstone({ mesh, peer, issuer, adopter: self }, seed, crypto);
     await Promise.all([records.keep(), records.putAll(changes.set(KEY.removed + peer, tombstone))]);
+  }
+
+  async function handOver(to: PeerId) {
+    if (isRemoved()) throw new MembershipError('removed', 'this host was removed from the mesh itself');
+    if (!roster.isMember(to)) throw new MembershipError('unknown-peer', `${to} is no member of the mesh`);
+    // It may have promised about a peer whose removal, after a restart, it does not know again.
+    const isBound = (ward: PeerId) => records.get(self, `${KEY.fence}${ward}/0`) !== undefined;
+    const { handed, kept } = rolesOf(self, to, roster.members(), roster, isBound);
+    const changes = new Map(handed.map((ward) => [KEY.handed + ward, { peer: to }] as const));
+    if (changes.size > 0) await records.putAll(changes);
+    return { handed, kept };
   }
 
   for (const tombstone of current().removal) roster.addTombstone(tombstone);
@@ -290,7 +322,8 @@ export function createMembership({ crypto, identity, state, records, log }: Memb
       if (firstHeir) changes.set(heirKey(nth), { peer: certificate.peer });
       await records.putAll(changes);
     },
-    bury,
+    bury: (peer, rootSeed) => locks('heir', () => bury(peer, rootSeed)),
+    handOver: (to) => locks('heir', () => handOver(to)),
     arrival: () => current().arrival,
     settle: () => state.set({ ...current(), arrival: null }),
     close() {

@@ -11,6 +11,7 @@ import { type Admissions, createAdmissions, openAdmissionState } from './admissi
 import { type Announcer, createAnnouncer, type Reach } from './announcer.ts';
 import { createForwarding, type Forwarding } from './forwarding.ts';
 import { createGossip, type Gossip } from './gossip.ts';
+import { createHandover, type Handover } from './handover.ts';
 import { openInviteState } from './invite-state.ts';
 import { createInvites, type Invites } from './invites.ts';
 import type { Keeper } from './keeper.ts';
@@ -43,6 +44,7 @@ export interface Mesh {
   readonly invites: Invites;
   readonly admissions: Admissions;
   readonly removal: Removal;
+  readonly handover: Handover;
   /** `host:port` bound by the transport. */
   readonly listening: readonly string[];
   /** Tells the others where this peer can be reached from now on. */
@@ -162,6 +164,7 @@ async function assemble(
   const rotation = startRotation({ ...common, links });
   onClose(() => rotation.close());
   const removal = createRemoval({ ...common, messenger, liveness, space });
+  const handover = createHandover({ ...common, messenger, liveness });
   const announcer: Announcer = createAnnouncer({
     ...common,
     space,
@@ -222,6 +225,7 @@ async function assemble(
     invites,
     admissions,
     removal,
+    handover,
     listening,
     announce: (reach) => announcer.announce(reach),
     close,

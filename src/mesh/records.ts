@@ -42,6 +42,8 @@ export const KEY = {
   ring: 'ring/',
   /** `heir`: the creator's heir, written once, by the creator only. `heir/<n>`: the author's nth later one (core/succession.ts). */
   heir: 'heir',
+  /** `handed/<peer id>`: to whom the author has handed its role as that peer's heir, written once (core/succession.ts). */
+  handed: 'handed/',
   /** `network/<id>`: the author's version of a network: see mesh/objects.ts. */
   network: 'network/',
   /** `uses`: ids of the networks, other than `weft`, in which the author has addresses in use. */
@@ -56,7 +58,7 @@ export const KEY = {
   static: 'static/',
   /** `fence/<peer id>/<part>`: the author's promise to take no more of a removed peer's entries than these (core/takeover.ts). */
   fence: 'fence/',
-  /** `closed/<peer id>/<part>`: what counts of a removed peer's entries, by who takes it over. */
+  /** `closed/<peer id>/<depth>/<part>`: what counts of a removed peer's entries, by who takes it over. */
   closed: 'closed/',
 } as const;
 

@@ -39,6 +39,10 @@ export type RemovalErrorCode =
   | 'heir-unreachable'
   | 'heir-reachable'
   | 'wrong-root'
+  /** For handover.ts: who hands over cannot be reached, who is to be the heir is not up, and both are one. */
+  | 'holder-unreachable'
+  | 'heir-down'
+  | 'same-peer'
   | 'removed';
 
 export class RemovalError extends Error {
@@ -82,7 +86,8 @@ export function createRemoval(parts: RemovalParts): Removal {
 
   const outcome = (peer: PeerId, by: PeerId): Removed => {
     const waits = space.inheritance.waiting().find((one) => one.peer === peer);
-    return { peer, by, waiting: waits?.missing ?? [] };
+    // Its own comes by itself.
+    return { peer, by, waiting: (waits?.missing ?? []).filter((one) => one !== by) };
   };
 
   async function remove(peer: PeerId): Promise<Removed> {

@@ -49,9 +49,7 @@ export function startRotation(parts: RotationParts): Rotation {
   /** Only who stands in the line of a removed peer makes epochs. */
   function isRightful({ rotation }: Epoch): boolean {
     const author = rotation?.author;
-    return (
-      rotation?.excluded.some((peer) => membership.depthOf(peer, author as PeerId) !== undefined) === true
-    );
+    return rotation?.excluded.some((peer) => membership.mayAct(peer, author as PeerId)) === true;
   }
 
   async function take(epoch: Epoch, from: Neighbour | undefined): Promise<void> {

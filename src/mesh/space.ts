@@ -244,13 +244,12 @@ export function genesisRecord(parts: {
  */
 function isGrantFor(entry: RingEntry, { self, range, membership, crypto }: SpaceParts): boolean {
   const heir = entry.witness === self ? self : (membership.heirOf(entry.donor) ?? entry.witness);
-  const standsIn = (donor: PeerId, witness: PeerId) => membership.depthOf(donor, witness) !== undefined;
   return (
     entry.owner === self &&
     entry.donor !== self &&
     includes(range, entry.start) &&
     includes(range, entry.last) &&
     isDonorsWord(crypto, membership.mesh, entry) &&
-    witnessFault(crypto, membership.mesh, entry, () => heir, standsIn) === undefined
+    witnessFault(crypto, membership.mesh, entry, () => heir, membership.mayAct) === undefined
   );
 }

@@ -73,7 +73,7 @@ async function forge(world: MeshWorld, good: readonly SimHost[], bad: SimHost): 
     ...others.map(({ key, value }) => [key, value] as const),
     [KEY.removed + victim.peer, tombstone],
     [KEY.heir, { peer: bad.peer }],
-    [`${KEY.closed}${victim.peer}/0`, { parts: 1, count: 0, depth: 2, tags: new Uint8Array() }],
+    [`${KEY.closed}${victim.peer}/2/0`, { parts: 1, count: 0, depth: 2, tags: new Uint8Array() }],
     [`${KEY.fence}${victim.peer}/0`, { parts: 64, count: 1e9, depth: -1, tags: 'x' }],
     [`${KEY.ring}0-0/0-0`, { start: -1 }],
   ]);

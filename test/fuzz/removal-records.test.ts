@@ -57,12 +57,16 @@ test('whatever a member writes about the entries of a removed peer is read or ig
   fc.assert(
     fc.property(fc.array(fc.oneof(tags, anything), { maxLength: 3 }), (values) => {
       const entries: RecordEntry[] = values.flatMap((value, part) =>
-        [KEY.fence, KEY.closed].map((kind) => ({ author: self, key: `${kind}${lost}/${part}`, value })),
+        [KEY.fence + lost, `${KEY.closed}${lost}/2`].map((name) => ({
+          author: self,
+          key: `${name}/${part}`,
+          value,
+        })),
       );
       const closings = createClosings({
         self,
         crypto,
-        membership: { depthOf: () => 2 },
+        membership: { depthsOf: () => [2], lineOf: () => [{ peer: self, depth: 2 }] },
         records: {
           put: async () => {},
           putAll: async () => {},

@@ -1,8 +1,8 @@
 import type { PeerId } from '../../src/core/ids.ts';
 import { buildRing, type RingSource } from '../../src/core/ring.ts';
 import { changeText, isTakeover, type RingEntry } from '../../src/core/ring-entry.ts';
-import { depthOf, takerOf } from '../../src/core/succession.ts';
-import { type Closing, isLater, NEEDS_PROMISES, type Promised, stands } from '../../src/core/takeover.ts';
+import { depthsOf, lineOf, mayAct, takerOf } from '../../src/core/succession.ts';
+import { type Closing, NEEDS_PROMISES, type Promised, stands } from '../../src/core/takeover.ts';
 import type { Known, Lineages } from './lineages.ts';
 import type { Limits, Rules } from './rules.ts';
 import { createTable, type Numbers, newestOf, union } from './tables.ts';
@@ -82,9 +82,16 @@ export function createBeliefs(rules: Rules, limits: Limits, lineages: Lineages) 
   const closingsAbout = (disk: Disk, peer: PeerId) =>
     accounts.all(union(disk.accounts, disk.closed)).filter((account) => account.peer === peer);
 
-  function closingOf(disk: Disk, peer: PeerId): Closing | undefined {
-    const [latest] = [...closingsAbout(disk, peer)].sort((a, b) => (isLater(a.depth, b.depth) ? -1 : 1));
-    return latest && { depth: latest.depth, standing: new Set(latest.standing.map(String)) };
+  /** The closing of who stands at that place in the line. */
+  function closingAt(disk: Disk, peer: PeerId, by: PeerId, depth: number): Closing | undefined {
+    const found = closingsAbout(disk, peer).find((account) => account.by === by && account.depth === depth);
+    return found && { depth, standing: new Set(found.standing.map(String)) };
+  }
+
+  function closingOf(disk: Disk, { lineage }: Known, peer: PeerId): Closing | undefined {
+    return lineOf(peer, lineage)
+      .flatMap((place) => closingAt(disk, peer, place.peer, place.depth) ?? [])
+      .at(-1);
   }
 
   const tagOf = (entry: RingEntry) => String(entries.number({ ...entry }));
@@ -96,26 +103,39 @@ export function createBeliefs(rules: Rules, limits: Limits, lineages: Lineages) 
     return { depth, known: new Set(known.map(String)), issued: new Set(issued.map(String)) };
   };
 
-  function counts(disk: Disk, { removed, lineage }: Known, entry: RingEntry): boolean {
-    const { donor, owner } = entry;
-    if (!rules.lateGrantsRefused) return true;
-    const closing = removed.has(donor) ? closingOf(disk, donor) : undefined;
-    const depth = depthOf(donor, owner, lineage);
-    return stands(entry, tagOf(entry), closing, promiseOf(disk, donor), depth);
+  /** With the places at which a takeover counts; undefined for what is void. */
+  function weigh(disk: Disk, known: Known, source: RingSource): RingSource | undefined {
+    if (!rules.lateGrantsRefused) return source;
+    const { entry, depths } = source;
+    const closing = known.removed.has(entry.donor) ? closingOf(disk, known, entry.donor) : undefined;
+    const promised = promiseOf(disk, entry.donor);
+    const counts = (depth: number | undefined) => stands(entry, tagOf(entry), closing, promised, depth);
+    if (depths !== undefined) {
+      const left = depths.filter(counts);
+      return left.length === 0 ? undefined : { ...source, depths: left };
+    }
+    const places = isTakeover(entry) ? depthsOf(entry.donor, entry.owner, known.lineage) : [];
+    return counts(undefined) || places.some(counts) ? source : undefined;
   }
 
   /** As the ledger does: what may be believed with what is known of removals. */
-  function sourceOf(disk: Disk, { removed, lineage }: Known, entry: RingEntry): RingSource | undefined {
+  function sourceOf(disk: Disk, known: Known, entry: RingEntry): RingSource | undefined {
     const { donor, owner, witness } = entry;
     if (isTakeover(entry)) {
-      const depth = rules.onlyHeirRemoves ? depthOf(donor, owner, lineage) : 1;
-      if (!removed.has(donor) || depth === undefined) return undefined;
-      const settled = depth < NEEDS_PROMISES || closingsAbout(disk, donor).some(({ by }) => by === owner);
-      return settled ? { entry, trusted: false, depth: rules.epochByDepth ? depth : 1 } : undefined;
+      const depths = placesOf(disk, known, entry);
+      return depths.length === 0 ? undefined : { entry, trusted: false, depths };
     }
-    const isWitness = witness !== undefined && depthOf(donor, witness, lineage) !== undefined;
+    const isWitness = witness !== undefined && mayAct(donor, witness, known.lineage);
     if (rules.witnessBeforeUse && owner !== donor && !isWitness) return undefined;
     return { entry, trusted: false };
+  }
+
+  function placesOf(disk: Disk, { removed, lineage }: Known, { donor, owner }: RingEntry): readonly number[] {
+    if (!removed.has(donor)) return [];
+    if (!rules.onlyHeirRemoves) return [1];
+    return depthsOf(donor, owner, lineage).filter(
+      (depth) => depth < NEEDS_PROMISES || closingAt(disk, donor, owner, depth) !== undefined,
+    );
   }
 
   function sourcesOf(disk: Disk, known: Known): readonly RingSource[] {
@@ -127,7 +147,7 @@ export function createBeliefs(rules: Rules, limits: Limits, lineages: Lineages) 
   }
 
   function build(disk: Disk, known: Known) {
-    const sources = sourcesOf(disk, known).filter(({ entry }) => counts(disk, known, entry));
+    const sources = sourcesOf(disk, known).flatMap((source) => weigh(disk, known, source) ?? []);
     if (!rules.ownerOnly) return newestOf(sources, range);
     return buildRing({ range, creator }, sources).segments;
   }
@@ -137,10 +157,10 @@ export function createBeliefs(rules: Rules, limits: Limits, lineages: Lineages) 
     accounts,
     knownBy,
     takerIn,
-    closingsAbout,
+    closingAt,
     closingOf,
     promiseOf,
-    counts,
+    weigh,
     sourcesOf,
     build,
   };

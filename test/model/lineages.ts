@@ -19,9 +19,11 @@ export interface Lineages {
   readonly everybody: readonly PeerId[];
   isNewcomer(peer: PeerId): boolean;
   heirOf(peer: PeerId): PeerId;
-  /** Removals with the certificates that were shown with them; heirs that were named. */
+  /** Removals with the certificates that were shown with them; heirs that were named, and handovers. */
   readonly graves: ReturnType<typeof createTable<Grave>>;
   readonly names: ReturnType<typeof createTable<Name>>;
+  /** Those of the names that are handovers. */
+  handovers(names: Numbers): readonly Name[];
   known(graves: Numbers, names: Numbers): Known;
 }
 
@@ -35,6 +37,8 @@ interface Name {
   readonly by: PeerId;
   readonly heir: PeerId;
   readonly nth: number;
+  /** A handover: whose heir `heir` becomes. */
+  readonly ward?: PeerId;
 }
 
 type Admission = Pick<Certificate, 'peer' | 'issuer' | 'heir'>;
@@ -52,7 +56,7 @@ export function createLineages(rules: Rules, limits: Limits): Lineages {
   const everybody = PEERS.slice(0, limits.peers + (limits.newcomers ?? 0));
   const first = everybody.slice(0, limits.peers);
   const graves = createTable<Grave>(({ by, peer, shows }) => `${by} ${peer} ${shows}`);
-  const names = createTable<Name>(({ by, heir, nth }) => `${by} ${heir} ${nth}`);
+  const names = createTable<Name>(({ by, heir, nth, ward }) => `${by} ${heir} ${nth} ${ward ?? ''}`);
   const admissions = createTable<Admission>(({ peer, issuer }) => `${peer} ${issuer}`);
   const views = new Map<string, Known>();
 
@@ -75,7 +79,11 @@ export function createLineages(rules: Rules, limits: Limits): Lineages {
       admit(roster, { peer, issuer: peer === A ? ROOT : heirOf(peer), heir: heirOf(peer) });
     }
     roster.setCreatorHeir(B);
-    for (const { by, heir, nth } of names.all(named)) {
+    for (const { by, heir, nth, ward } of names.all(named)) {
+      if (ward !== undefined) {
+        roster.addHanded(ward, by, heir);
+        continue;
+      }
       if (isNewcomer(heir)) admit(roster, { peer: heir, issuer: by, heir: by });
       roster.addNamed(by, nth, heir);
     }
@@ -93,6 +101,7 @@ export function createLineages(rules: Rules, limits: Limits): Lineages {
       heirOf,
       adopterOf: () => undefined,
       namedBy: () => [],
+      handedFor: () => [],
       isRemoved: (peer) => removed.has(peer),
     };
     return { lineage, removed, members: first.filter((peer) => !removed.has(peer)), relyingOn: () => [] };
@@ -116,6 +125,7 @@ export function createLineages(rules: Rules, limits: Limits): Lineages {
     heirOf,
     graves,
     names,
+    handovers: (numbers) => names.all(numbers).filter(({ ward }) => ward !== undefined),
     known(buried, named) {
       const key = `${buried} ${named}`;
       const found = views.get(key) ?? look(buried, named);

@@ -4,7 +4,7 @@
  *   npm run model -- --peers 4 --full          what the test suite has no time for: minutes, and some gigabytes of memory
  *   npm run model -- --peers 5 --walk 60       random walks for a minute
  *   npm run model -- --peers 2 --newcomers 1   each may be left alone, and let the newcomer in as its heir
- *   --newcomers N --addresses N --donations N --removals N --crashes --owner D --donors AD --receivers AB
+ *   --newcomers N --handovers N --wards C --heirs D --addresses N --donations N --removals N --crashes --owner D --donors AD --receivers AB
  *   --removers B --victims CD --limit STATES
  */
 import { parseArgs } from 'node:util';
@@ -19,6 +19,9 @@ const { values } = parseArgs({
   options: {
     peers: text,
     newcomers: text,
+    handovers: text,
+    wards: text,
+    heirs: text,
     addresses: text,
     donations: text,
     removals: text,
@@ -44,6 +47,9 @@ const limits: Limits = {
   crashes: values.crashes,
   ...full,
   ...(values.newcomers === undefined ? {} : { newcomers: count(values.newcomers, 0) }),
+  ...(values.handovers === undefined ? {} : { handovers: count(values.handovers, 0) }),
+  ...(values.wards === undefined ? {} : { wards: values.wards }),
+  ...(values.heirs === undefined ? {} : { heirs: values.heirs }),
   ...(values.owner === undefined ? {} : { owner: values.owner }),
   ...(values.donors === undefined ? {} : { donors: values.donors }),
   ...(values.receivers === undefined ? {} : { receivers: values.receivers }),

@@ -33,6 +33,10 @@ const SEARCHES: readonly (readonly [string, Limits])[] = [
     'two peers of which each may be left alone and let somebody in as its heir',
     { peers: 2, newcomers: 1, addresses: 1, donations: 1, removals: 2, crashes: false },
   ],
+  [
+    'three peers of which an heir hands its role over',
+    { peers: 3, addresses: 1, donations: 1, removals: 1, handovers: 1, crashes: false },
+  ],
 ];
 
 for (const [name, limits] of SEARCHES) {
@@ -82,6 +86,22 @@ const NAMES: Limits = {
   victims: 'AB',
 };
 
+/** B hands its role for C to D. */
+const HANDOVER: Limits = {
+  peers: 4,
+  addresses: 1,
+  donations: 1,
+  removals: 2,
+  handovers: 1,
+  crashes: false,
+  owner: 'C',
+  donors: 'C',
+  receivers: 'A',
+  wards: 'C',
+  heirs: 'D',
+  victims: 'BC',
+};
+
 /** What happens when a rule is left out. Each must be found, or the search is worth nothing. */
 const MUTATIONS: readonly (readonly [string, Partial<Rules>, Limits])[] = [
   ['uses a donation that no witness has stored', { witnessBeforeUse: false }, SMALL],
@@ -93,6 +113,8 @@ const MUTATIONS: readonly (readonly [string, Partial<Rules>, Limits])[] = [
   ['closes an account before it has heard all that was promised', { takerHearsAll: false }, CHAIN],
   ['loses its promises in a crash', { promisesAreKept: false }, CRASHES],
   ['names an heir while others are members', { onlyLastNames: false }, NAMES],
+  ['hands over its role for whom it has removed', { onlyHeirHandsOver: false }, HANDOVER],
+  ['promises once for all successors', { promisesAreRenewed: false }, { ...HANDOVER, removers: 'AD' }],
 ];
 
 for (const [name, mutation, limits] of MUTATIONS) {
@@ -172,4 +194,25 @@ test('each successor collects promises of its own, or would take what the one be
   );
   const old = follow(removals({ ...REAL_RULES, promisesAreRenewed: false }, limits), LINE);
   assert.match(old.fault ?? '', /may be used by A and B/);
+});
+
+/** D's heir C hands its role to A, which removes D, but is removed before it takes over; C is, too. Both have B as their heir. */
+const TWICE = [
+  'C hands D to A',
+  'A hears that C handed D to A',
+  'A removes D',
+  'B removes C',
+  'B hears that A removed D',
+  'B hears that C handed D to A',
+  'B removes A',
+  'B closes D',
+  'B takes over 0-0 weft B 65537.0 D',
+];
+
+test('who stands behind the old heir and behind the new one takes over from the later place', () => {
+  const limits: Limits = { ...CHAIN, removals: 3, handovers: 1 };
+  assert.deepEqual(follow(removals(REAL_RULES, limits), TWICE), { stopped: undefined, fault: undefined });
+  const early = TWICE.filter((step) => step !== 'B hears that C handed D to A');
+  const alone = follow(removals(REAL_RULES, limits), early);
+  assert.equal(alone.stopped, 'B closes D', 'nobody has removed D, as far as it knows');
 });

@@ -10,12 +10,11 @@ import {
   isTakeover,
   type RingEntry,
 } from '../../src/core/ring-entry.ts';
-import { depthOf, successorOf } from '../../src/core/succession.ts';
+import { isLater, mayAct, successorOf } from '../../src/core/succession.ts';
 import {
   accountOf,
   collect,
   isComplete,
-  isLater,
   mayTake,
   NEEDS_PROMISES,
   type Promised,
@@ -52,18 +51,8 @@ export function removals(rules: Rules, limits: Limits): System<State> {
   const lineages = createLineages(rules, limits);
   const { everybody, graves, names } = lineages;
   const beliefs = createBeliefs(rules, limits, lineages);
-  const {
-    entries,
-    accounts,
-    knownBy,
-    takerIn,
-    closingsAbout,
-    closingOf,
-    promiseOf,
-    counts,
-    sourcesOf,
-    build,
-  } = beliefs;
+  const { entries, accounts, knownBy, takerIn, closingAt, closingOf, promiseOf, weigh, sourcesOf, build } =
+    beliefs;
   const indexOf = (peer: PeerId) => everybody.indexOf(peer);
   const range = { start: 0, last: limits.addresses - 1 };
   const parts =
@@ -104,11 +93,12 @@ export function removals(rules: Rules, limits: Limits): System<State> {
       if (before !== undefined && !(rules.promisesAreRenewed && isLater(taker.depth, before.depth))) continue;
       next = { ...next, published: union(next.published, witnessedBy(next, p, peer)) };
       const counting = sourcesOf(next, known).filter(
-        ({ entry }) => entry.donor === peer && counts(next, known, entry),
+        (source) => source.entry.donor === peer && weigh(next, known, source) !== undefined,
       );
       const promised = sorted(counting.map(({ entry }) => entries.number(entry)));
       const depth = rules.promisesAreRenewed ? taker.depth : NEEDS_PROMISES;
-      const fence = [indexOf(peer), depth, promised, next.named] as const;
+      const letIn = next.named.filter((name) => names.get(name).ward === undefined);
+      const fence = [indexOf(peer), depth, promised, letIn] as const;
       const others = next.fences.filter(([about]) => about !== indexOf(peer));
       next = { ...next, fences: [...others, fence].sort(([a], [b]) => a - b) };
     }
@@ -117,7 +107,7 @@ export function removals(rules: Rules, limits: Limits): System<State> {
       const entry = entries.get(number);
       // Another has become the heir meanwhile, so nobody will ever count it.
       if (entry.witness !== undefined && successorOf(self, lineage) !== undefined)
-        if (depthOf(self, entry.witness, lineage) === undefined) return false;
+        if (!mayAct(self, entry.witness, lineage)) return false;
       const published = entries.all(next.published).some((other) => changeText(other) === changeText(entry));
       return !(published && isSettled(ring, entry));
     });
@@ -169,6 +159,7 @@ export function removals(rules: Rules, limits: Limits): System<State> {
       yield* witness(state, peer, p);
       yield* publish(state, peer, p);
       yield* bury(state, peer, p);
+      yield* handOver(state, peer, p);
       yield* takeOver(state, peer, p);
       yield* hear(state, peer, p);
     }
@@ -290,7 +281,7 @@ export function removals(rules: Rules, limits: Limits): System<State> {
       const heir = successorOf(self, lineage)?.peer;
       const own = { ...intent, witness: intent.owner };
       const words = entries.all(state.signed).filter((word) => changeText(word) === changeText(intent));
-      const usable = words.filter((word) => depthOf(self, word.witness as PeerId, lineage) !== undefined);
+      const usable = words.filter((word) => mayAct(self, word.witness as PeerId, lineage));
       const ready = rules.witnessBeforeUse ? [...usable, ...(heir === intent.owner ? [own] : [])] : [intent];
       for (const entry of ready) {
         const published = union(peer.published, [entries.number(entry)]);
@@ -324,28 +315,46 @@ export function removals(rules: Rules, limits: Limits): System<State> {
     }
   }
 
+  /** In one write: from then on it is not the heir any more. */
+  function* handOver(state: State, peer: Peer, p: number): Generator<readonly [string, State]> {
+    const self = everybody[p] as PeerId;
+    const { lineage, members } = peer.known;
+    const done = lineages.handovers(union(...state.peers.map(({ named }) => named)));
+    if (done.length >= (limits.handovers ?? 0)) return;
+    for (const ward of rules.onlyHeirHandsOver ? members : everybody) {
+      if (ward === self || limits.wards?.includes(ward) === false) continue;
+      const holder = lineage.handedFor(ward).at(-1) ?? lineage.heirOf(ward);
+      if (holder !== self || lineages.handovers(peer.named).some((one) => one.ward === ward)) continue;
+      if (rules.onlyHeirHandsOver && promiseOf(peer, ward) !== undefined) continue;
+      for (const to of members) {
+        if (to === self || to === ward || limits.heirs?.includes(to) === false) continue;
+        const number = names.number({ by: self, heir: to, nth: 0, ward });
+        const named = union(peer.named, [number]);
+        yield [`${self} hands ${ward} to ${to}`, changed(state, p, { ...peer, named })];
+      }
+    }
+  }
+
   function* takeOver(state: State, peer: Peer, p: number): Generator<readonly [string, State]> {
     const self = everybody[p] as PeerId;
     for (const gone of peer.known.removed) {
       const taker = takerIn(peer.known, gone, self);
       if (taker?.peer !== self) continue;
-      if (taker.depth >= NEEDS_PROMISES && !closingsAbout(peer, gone).some(({ by }) => by === self)) {
+      const account = closingAt(peer, gone, self, taker.depth);
+      if (taker.depth >= NEEDS_PROMISES && account === undefined) {
         if (!mayClose(state, peer, gone, taker.depth)) continue;
         const standing = sorted([...settle(state, peer, gone)].map(Number));
-        const account = accounts.number({ by: self, peer: gone, depth: taker.depth, standing });
+        const closed = accounts.number({ by: self, peer: gone, depth: taker.depth, standing });
         yield [
           `${self} closes ${gone}`,
-          changed(state, p, { ...peer, closed: union(peer.closed, [account]) }),
+          changed(state, p, { ...peer, closed: union(peer.closed, [closed]) }),
         ];
         continue;
       }
-      const [closing] = closingsAbout(peer, gone).filter(({ by }) => by === self);
-      const account = closing && { depth: closing.depth, standing: new Set(closing.standing.map(String)) };
       if (rules.takerHearsAll && !mayTake(account, new Set(heardOf(peer, gone).map(String)))) continue;
       const published = union(peer.published, witnessedBy(peer, p, gone));
       const ring = build({ ...peer, published }, peer.known);
-      const depth = rules.epochByDepth ? taker.depth : 1;
-      const changes = planTakeovers(ring, self, (owner) => (owner === gone ? depth : undefined));
+      const changes = planTakeovers(ring, self, (owner) => (owner === gone ? taker.depth : undefined));
       if (changes.length === 0) continue;
       const numbers = changes.map((change) => entries.number({ ...change, donorSignature: NO_SIGNATURE }));
       const after = { ...peer, published: union(published, numbers) };
@@ -359,9 +368,11 @@ export function removals(rules: Rules, limits: Limits): System<State> {
     );
 
   function settle(state: State, peer: Peer, gone: PeerId): ReadonlySet<string> {
-    const heard = heardOf(peer, gone).map((number) => ({ entry: entries.get(number), tag: String(number) }));
-    const depth = (entry: RingEntry) => depthOf(gone, entry.owner, peer.known.lineage);
-    return accountOf(heard, promisesAbout(state, peer, gone).values(), closingOf(peer, gone), depth);
+    const heard = peer.sources
+      .filter(({ entry }) => entry.donor === gone)
+      .map(({ entry, depths }) => ({ entry, tag: String(entries.number(entry)), depths }));
+    const earlier = closingOf(peer, peer.known, gone);
+    return accountOf(heard, promisesAbout(state, peer, gone).values(), earlier);
   }
 
   function promisesAbout(state: State, peer: Peer, gone: PeerId): ReadonlyMap<PeerId, Promised> {
@@ -417,9 +428,10 @@ export function removals(rules: Rules, limits: Limits): System<State> {
     }
     for (const number of union(...state.peers.map(({ named }) => named))) {
       if (heardNames(peer).includes(number)) continue;
-      const { by, heir } = names.get(number);
+      const { by, heir, ward } = names.get(number);
       const after = { ...peer, names: union(peer.names, [number]) };
-      yield [`${self} hears that ${by} named ${heir}`, changed(state, p, after)];
+      const what = ward === undefined ? 'named' : `handed ${ward} to`;
+      yield [`${self} hears that ${by} ${what} ${heir}`, changed(state, p, after)];
     }
     for (const number of union(...state.peers.map(({ closed }) => closed))) {
       if (peer.accounts.includes(number) || peer.closed.includes(number)) continue;

@@ -10,12 +10,13 @@ export interface Rules {
   readonly promisesAreKept: boolean;
   /** Whether each successor of a removed peer collects promises of its own. */
   readonly promisesAreRenewed: boolean;
-  readonly epochByDepth: boolean;
   readonly ownerOnly: boolean;
   /** Whether what a peer's own space rests on is on its disk. */
   readonly historyIsKept: boolean;
   /** Whether only the last member names an heir, and somebody who joins; otherwise whoever has none any more, and any member. */
   readonly onlyLastNames: boolean;
+  /** Whether an heir keeps its role for a peer that it has removed, or promised about. */
+  readonly onlyHeirHandsOver: boolean;
 }
 
 export const REAL_RULES: Rules = {
@@ -28,16 +29,20 @@ export const REAL_RULES: Rules = {
   lateGrantsRefused: true,
   promisesAreKept: true,
   promisesAreRenewed: true,
-  epochByDepth: true,
   ownerOnly: true,
   historyIsKept: true,
   onlyLastNames: true,
+  onlyHeirHandsOver: true,
 };
 
 export interface Limits {
   readonly peers: number;
   /** How many more may join, each as the heir of somebody who is left alone; absent: none. */
   readonly newcomers?: number;
+  /** How often an heir hands its role over, for whom and to whom; absent: never, everybody. */
+  readonly handovers?: number;
+  readonly wards?: string;
+  readonly heirs?: string;
   readonly addresses: number;
   readonly donations: number;
   readonly removals: number;

@@ -22,8 +22,7 @@ function entriesOf(crypto: Crypto, { records, membership }: Mesh): readonly Ring
   return [...records.entries(KEY.ring)].flatMap(({ value }) => {
     const decoded = decodeEntry(value);
     if (!decoded.ok) return [];
-    const standsIn = (donor: PeerId, witness: PeerId) => membership.depthOf(donor, witness) !== undefined;
-    const fault = witnessFault(crypto, membership.mesh, decoded.value, membership.heirOf, standsIn);
+    const fault = witnessFault(crypto, membership.mesh, decoded.value, membership.heirOf, membership.mayAct);
     return fault === undefined ? [decoded.value] : [];
   });
 }

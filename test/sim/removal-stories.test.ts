@@ -7,7 +7,7 @@ import { createMeshWorld, type MeshWorld, type SimHost } from './mesh-world.ts';
 import { SMALL_RANGE } from './story.ts';
 
 /**
- * Random stories in which hosts are removed that are up, down or on the other side of a cut, by whom it comes to mind, while others
+ * Random stories in which heirs hand their roles over, and hosts are removed that are up, down or on the other side of a cut, by whom it comes to mind, while others
  * allocate, crash, come back and join. At every moment no address is used by two hosts that are admitted, and none that was promised to
  * one of them is missing. When all wires are whole and all hosts up, the addresses of those that are gone belong to those that are left.
  */
@@ -19,6 +19,8 @@ interface Plot {
   readonly world: MeshWorld;
   readonly checks: ReturnType<typeof createChecks>;
   removals: number;
+  /** Peers that have got another heir. */
+  handovers: number;
 }
 
 const pick = <T>({ world }: Plot, from: readonly T[]): T | undefined =>
@@ -77,6 +79,18 @@ async function remove(plot: Plot, by: SimHost): Promise<void> {
   if ((await ask(plot, by, meshOf(by).removal.remove(target.peer))) !== undefined) plot.removals++;
 }
 
+async function handOver(plot: Plot, by: SimHost): Promise<void> {
+  const from = pick(plot, admitted(plot));
+  const to = pick(
+    plot,
+    admitted(plot).filter((host) => host !== from),
+  );
+  if (from === undefined || to === undefined) return;
+  plot.world.note(`${by.name} has ${from.name} hand its roles to ${to.name}`);
+  const outcome = await ask(plot, by, meshOf(by).handover.handOver(from.peer, to.peer));
+  plot.handovers += outcome?.handed.length ?? 0;
+}
+
 async function join(plot: Plot, issuer: SimHost): Promise<void> {
   const { world } = plot;
   if (admitted(plot).length >= HOSTS) return;
@@ -102,7 +116,8 @@ async function step(plot: Plot): Promise<void> {
     admitted(plot).filter(({ mesh }) => mesh === undefined),
   );
   if (dice < 0.3) up && (await allocate(plot, up));
-  else if (dice < 0.45) up && (await remove(plot, up));
+  else if (dice < 0.43) up && (await remove(plot, up));
+  else if (dice < 0.5) up && (await handOver(plot, up));
   else if (dice < 0.6) up && (await join(plot, up));
   else if (dice < 0.7) up?.crash();
   else if (dice < 0.85) down && (await ask(plot, down, down.boot()));
@@ -137,7 +152,7 @@ function settled(plot: Plot): boolean {
 for (let seed = 1; seed <= SEEDS; seed++) {
   test(`hosts that are removed while anything happens leave their addresses to the others, and to one only (seed ${seed})`, async (t) => {
     const world = createMeshWorld({ seed: `removals ${seed}` });
-    const plot: Plot = { world, checks: createChecks(world), removals: 0 };
+    const plot: Plot = { world, checks: createChecks(world), removals: 0, handovers: 0 };
     try {
       const first = world.addHost();
       await world.settled(first.found(SMALL_RANGE));
@@ -145,7 +160,7 @@ for (let seed = 1; seed <= SEEDS; seed++) {
       for (let at = 0; at < STEPS; at++) await step(plot);
       await repair(plot);
       t.diagnostic(
-        `${plot.removals} removals, ${admitted(plot).length} of ${world.hosts.length} hosts are left`,
+        `${plot.removals} removals, ${plot.handovers} other heirs, ${admitted(plot).length} of ${world.hosts.length} hosts are left`,
       );
       await world.until(() => settled(plot), 120_000);
     } catch (error) {

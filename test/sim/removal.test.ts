@@ -2,46 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formatIpv4 } from '../../src/core/address.ts';
 import { isTakeover } from '../../src/core/ring-entry.ts';
-import type { Mesh } from '../../src/mesh/mesh.ts';
 import { KEY } from '../../src/mesh/records.ts';
 import type { RingSegment } from '../../src/mesh/space.ts';
-import { createMeshWorld, type MeshWorld, type SimHost } from './mesh-world.ts';
-
-const mesh = (host: SimHost): Mesh => host.mesh as Mesh;
-const ownedBy = (viewer: SimHost, owner: SimHost) =>
-  mesh(viewer)
-    .space.ring()
-    .filter(({ owner: peer }) => peer === owner.peer)
-    .reduce((sum, { start, last }) => sum + last - start + 1, 0);
-const ownerOf = (viewer: SimHost, address: number) =>
-  mesh(viewer)
-    .space.ring()
-    .find(({ start, last }) => start <= address && address <= last)?.owner;
-const names = (hosts: readonly SimHost[]) => hosts.map(({ peer }) => peer).sort();
-
-/** h0 makes the mesh, h1 joins it, everybody else through the host that is told. */
-async function createMesh(seed: string, ...through: readonly number[]) {
-  const world = createMeshWorld({ seed });
-  const hosts = [world.addHost()];
-  await world.settled((hosts[0] as SimHost).found());
-  for (const by of through) await admit(world, hosts, by);
-  await world.until(
-    () => hosts.every((host) => mesh(host).links.neighbours().length === hosts.length - 1),
-    20_000,
-  );
-  return { world, hosts };
-}
-
-async function admit(world: MeshWorld, hosts: SimHost[], by: number): Promise<SimHost> {
-  const host = world.addHost();
-  const token = await world.settled((hosts[by] as SimHost).invite());
-  await world.settled(host.join(token));
-  hosts.push(host);
-  return host;
-}
-
-const agreed = (hosts: readonly SimHost[], removed: SimHost) =>
-  hosts.every((host) => mesh(host).membership.isRemoved(removed.peer) && ownedBy(host, removed) === 0);
+import type { SimHost } from './mesh-world.ts';
+import { admit, agreed, createMesh, lineOfHeirs, mesh, names, ownedBy, ownerOf } from './removal-world.ts';
 
 test('a host that is lost for good is removed from any other, and its addresses are given out again', async () => {
   const { world, hosts } = await createMesh('lost', 0, 0, 1);
@@ -145,18 +109,6 @@ test('the heir of a removed heir takes over once every member has promised', asy
   await world.until(() => agreed(others, lost) && agreed(others, heir), 60_000);
   assert.deepEqual(mesh(taker).space.inheritance.waiting(), []);
 });
-
-/** Four hosts of which each is the heir of the one before. */
-function lineOfHeirs(hosts: readonly SimHost[]): readonly [SimHost, SimHost, SimHost, SimHost] {
-  const [first] = hosts as [SimHost];
-  const heirOf = (host: SimHost | undefined) =>
-    hosts.find(({ peer }) => host !== undefined && peer === mesh(first).membership.heirOf(host.peer));
-  for (const host of [...hosts].reverse()) {
-    const line = [host, heirOf(host), heirOf(heirOf(host)), heirOf(heirOf(heirOf(host)))];
-    if (new Set(line).size === 4 && !line.includes(undefined)) return line as never;
-  }
-  throw new Error('no line of heirs is that long here');
-}
 
 test('what an heir took over and gave away stays with whom it gave it to when that heir is removed, too', async () => {
   const { world, hosts } = await createMesh('line', 0, 1, 2, 3, 4, 5, 6);

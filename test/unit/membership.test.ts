@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { signCertificate, signTombstone } from '../../src/core/certificate.ts';
 import type { PeerId } from '../../src/core/ids.ts';
+import { NEEDS_PROMISES } from '../../src/core/takeover.ts';
 import { signEpoch } from '../../src/mesh/epochs.ts';
 import { openKeeper } from '../../src/mesh/keeper.ts';
 import { createMembership } from '../../src/mesh/membership.ts';
@@ -276,9 +277,37 @@ test('whom a host names that is not the last has no say', async () => {
   shared.sync();
   for (const { membership } of [a, b, c]) {
     assert.equal(membership.witnessOf(a.identity.peer), b.identity.peer);
-    assert.equal(membership.depthOf(a.identity.peer, c.identity.peer), undefined);
+    assert.deepEqual(membership.depthsOf(a.identity.peer, c.identity.peer), []);
   }
   await assert.rejects(c.membership.bury(a.identity.peer), { code: 'not-heir' });
+});
+
+test('only whose role it is hands it over, and then removes nobody by it any more', async () => {
+  const { shared, crypto, found, join } = await createWorld();
+  const a = await found();
+  const [b, c, d] = [await join(a), await join(a), await join(a)];
+  const ward = a.identity.peer;
+  const outcome = await b.membership.handOver(c.identity.peer);
+  assert.deepEqual(outcome, { handed: [ward], kept: [] });
+  await a.records.put(KEY.handed + ward, { peer: d.identity.peer });
+  await d.records.put(KEY.handed + ward, { peer: d.identity.peer });
+  await b.records.put(`${KEY.handed}nobody`, { peer: 'x' });
+  const heirOfD = a.identity.peer;
+  await a.records.put(KEY.handed + d.identity.peer, { peer: newIdentity(crypto).peer });
+  shared.sync();
+  for (const { membership } of [a, b, c, d]) {
+    assert.equal(membership.witnessOf(ward), c.identity.peer);
+    assert.equal(membership.witnessOf(d.identity.peer), heirOfD, 'not to whom nobody has let in');
+  }
+  await assert.rejects(b.membership.bury(ward), { code: 'not-heir' });
+  assert.deepEqual((await c.membership.handOver(b.identity.peer)).kept, [{ peer: ward, why: 'had-it' }]);
+  await c.membership.bury(ward);
+  shared.sync();
+  const taker = d.membership.takerOf(ward);
+  assert.equal(taker?.peer, c.identity.peer);
+  assert.ok(taker.depth >= NEEDS_PROMISES, 'it has not confirmed what came before');
+  await assert.rejects(a.membership.handOver(c.identity.peer), { code: 'removed' });
+  await assert.rejects(b.membership.handOver(ward), { code: 'unknown-peer' });
 });
 
 test('who belongs to the mesh does not depend on the order in which records arrive', async () => {
@@ -288,13 +317,16 @@ test('who belongs to the mesh does not depend on the order in which records arri
   const [d, e] = [await join(b), await join(c)];
   const f = await join(d);
   await a.membership.bury(c.identity.peer);
+  await b.membership.handOver(d.identity.peer);
   shared.sync();
   await a.membership.bury(b.identity.peer);
   shared.sync();
   const late = await c.membership.issue(newIdentity(crypto).peer, a.identity.peer);
   await c.membership.welcome(late);
   shared.sync();
-  const entries = [KEY.member, KEY.removed, KEY.heir].flatMap((prefix) => [...a.records.entries(prefix)]);
+  const entries = [KEY.member, KEY.removed, KEY.heir, KEY.handed].flatMap((prefix) => [
+    ...a.records.entries(prefix),
+  ]);
   await fc.assert(
     fc.asyncProperty(fc.shuffledSubarray(entries, { minLength: entries.length }), async (order) => {
       const records = { ...a.records, *entries() {}, watch: () => () => {} };
@@ -315,6 +347,7 @@ test('who belongs to the mesh does not depend on the order in which records arri
       }
       assert.deepEqual(membership.members(), ids(a, d, e, f));
       assert.equal(membership.heirOf(a.identity.peer), b.identity.peer);
+      assert.equal(membership.witnessOf(a.identity.peer), d.identity.peer);
     }),
     { numRuns: 200 },
   );

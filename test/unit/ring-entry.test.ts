@@ -94,6 +94,8 @@ test('a second donation of the same range has a key of its own', () => {
 test('a good entry is read as it was written, without what does not belong to it', () => {
   for (const entry of [unwitnessed, witnessed(heir), { ...unwitnessed, witness: heir.peer }]) {
     assert.deepEqual(decodeEntry({ ...entry, extra: 1, __proto__: null }), { ok: true, value: entry });
+    const late = { ...entry, epoch: 2 ** 40 };
+    assert.deepEqual(decodeEntry(late), { ok: true, value: late });
   }
 });
 
@@ -107,7 +109,13 @@ test('every malformed field is named', () => {
       { start: change.last + 1 },
       { last: NaN },
     ],
-    'epoch and version': [{ epoch: -1 }, { version: 2 ** 53 }, { version: undefined }, { epoch: 1n }],
+    'epoch and version': [
+      { epoch: -1 },
+      { epoch: 2 ** 49 },
+      { version: 2 ** 32 },
+      { version: undefined },
+      { epoch: 1n },
+    ],
     network: [{ network: '' }, { network: 'a\nb' }, { network: 'x'.repeat(64) }, { network: 7 }],
     'owner and donor': [{ owner: '' }, { donor: 'a b' }, { owner: 'x'.repeat(65) }, { donor: ['x'] }],
     donorSignature: [{ donorSignature: new Uint8Array(63) }, { donorSignature: 'x'.repeat(64) }],

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PeerId } from '../../src/core/ids.ts';
 import { buildRing, type RingSource } from '../../src/core/ring.ts';
-import { BY_NAME, BY_ROOT } from '../../src/core/succession.ts';
-import { collect, isLater, type Promised, planTakeovers, stands } from '../../src/core/takeover.ts';
+import { BY_NAME, BY_ROOT, isLater } from '../../src/core/succession.ts';
+import { collect, type Promised, planTakeovers, stands } from '../../src/core/takeover.ts';
 import { draw, GENESIS, gift, known, RULES } from './support/ring-world.ts';
 
 const [B, C, D] = ['B', 'C', 'D'] as [PeerId, PeerId, PeerId];
@@ -16,7 +16,7 @@ function takeover(by: PeerId, depth: number): readonly RingSource[] {
   return changes.map((change) => ({
     entry: { ...change, donorSignature: new Uint8Array(64) },
     trusted: false,
-    depth,
+    depths: [depth],
   }));
 }
 
@@ -26,7 +26,7 @@ test('a takeover lies as many epochs later as the taker is steps from the remove
   assert.deepEqual(after(...takeover(C, 1)), ['0-7 0.0 A→A', '8-15 1.0 D→C']);
   assert.deepEqual(after(...takeover(B, 2)), ['0-7 0.0 A→A', '8-15 2.0 D→B']);
   const [wrong] = takeover(B, 2) as [RingSource];
-  assert.deepEqual(after({ ...wrong, depth: 1 }), ['0-7 0.0 A→A', '8-15 0.1 A→D'], 'any other is refused');
+  assert.deepEqual(after({ ...wrong, depths: [1] }), ['0-7 0.0 A→A', '8-15 0.1 A→D'], 'any other is refused');
 });
 
 test('takeovers by two of one line are never two words on one version, in whatever order they come', () => {

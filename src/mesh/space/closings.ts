@@ -2,15 +2,16 @@ import { concat, fromHex, toHex, utf8 } from '../../core/bytes.ts';
 import type { Crypto } from '../../core/crypto.ts';
 import type { PeerId } from '../../core/ids.ts';
 import { changeText, type RingChange } from '../../core/ring-entry.ts';
-import { type Closing, isLater, NEEDS_PROMISES, type Promised } from '../../core/takeover.ts';
+import type { Successor } from '../../core/succession.ts';
+import { type Closing, NEEDS_PROMISES, type Promised } from '../../core/takeover.ts';
 import type { Membership } from '../membership.ts';
 import { KEY, type RecordEntry, type Records } from '../records.ts';
 
 /** What peers have promised about the entries of removed peers, and what counts of those: as the records say. */
 export interface Closings {
   closingOf(peer: PeerId): Closing | undefined;
-  /** The closing that `by` has written; also where a later one counts. */
-  closingBy(peer: PeerId, by: PeerId): Closing | undefined;
+  /** The closing that `by` has written at that place of its in the peer's line; also where a later one counts. */
+  closingBy(peer: PeerId, by: PeerId, depth: number): Closing | undefined;
   promisesAbout(peer: PeerId): ReadonlyMap<PeerId, Promised>;
   /** What `by` has promised last, as its records say. */
   promiseBy(peer: PeerId, by: PeerId): Promised | undefined;
@@ -29,7 +30,7 @@ export interface Closings {
 interface ClosingsParts {
   readonly self: PeerId;
   readonly records: Records;
-  readonly membership: Pick<Membership, 'depthOf'>;
+  readonly membership: Pick<Membership, 'depthsOf' | 'lineOf'>;
   readonly crypto: Crypto;
 }
 
@@ -52,37 +53,35 @@ export function createClosings({ self, records, membership, crypto }: ClosingsPa
   /** Decoded once for each change of the records. */
   const decoded = new Map<string, Tags | undefined>();
 
-  function tags(kind: string, author: PeerId, peer: PeerId): Tags | undefined {
-    const name = `${kind} ${author} ${peer}`;
-    if (!decoded.has(name))
+  /** `name`: of the records, without the number of the part. */
+  function tags(author: PeerId, name: string): Tags | undefined {
+    const id = `${author} ${name}`;
+    if (!decoded.has(id))
       decoded.set(
-        name,
-        readTags((key) => records.get(author, key), kind + peer),
+        id,
+        readTags((key) => records.get(author, key), name),
       );
-    return decoded.get(name);
+    return decoded.get(id);
   }
 
   function changed({ author, key }: RecordEntry): void {
-    const [kind, peer] = key.split('/');
-    decoded.delete(`${kind}/ ${author} ${peer}`);
-    const change = kind === 'fence' && author !== self ? 'promises' : 'standing';
+    decoded.delete(`${author} ${key.slice(0, key.lastIndexOf('/'))}`);
+    const change = key.startsWith(KEY.fence) && author !== self ? 'promises' : 'standing';
     for (const handler of [...handlers]) handler(change);
   }
 
-  function authorsAbout(kind: string, peer: PeerId): readonly PeerId[] {
-    const first = `${kind}${peer}/0`;
-    return [...records.entries(first)].filter(({ key }) => key === first).map(({ author }) => author);
+  const closingName = (peer: PeerId, depth: number) => `${KEY.closed}${peer}/${depth}`;
+
+  function closingAt(peer: PeerId, { peer: by, depth }: Successor): Closing | undefined {
+    const written = depth < NEEDS_PROMISES ? undefined : tags(by, closingName(peer, depth));
+    return written?.depth === depth ? { depth, standing: new Set(written.tags) } : undefined;
   }
 
-  function closingBy(peer: PeerId, by: PeerId): Closing | undefined {
-    const written = tags(KEY.closed, by, peer);
-    const depth = membership.depthOf(peer, by);
-    if (written === undefined || depth !== written.depth || depth < NEEDS_PROMISES) return undefined;
-    return { depth, standing: new Set(written.tags) };
-  }
+  const closingBy = (peer: PeerId, by: PeerId, depth: number) =>
+    membership.depthsOf(peer, by).includes(depth) ? closingAt(peer, { peer: by, depth }) : undefined;
 
   function promiseBy(peer: PeerId, by: PeerId): Promised | undefined {
-    const written = tags(KEY.fence, by, peer);
+    const written = tags(by, KEY.fence + peer);
     if (written === undefined) return undefined;
     const { depth, count, tags: all } = written;
     return { depth, known: new Set(all.slice(0, count)), issued: new Set(all.slice(count)) };
@@ -95,17 +94,16 @@ export function createClosings({ self, records, membership, crypto }: ClosingsPa
     closingBy,
     promiseBy,
     closingOf(peer) {
-      let latest: Closing | undefined;
-      for (const author of authorsAbout(KEY.closed, peer)) {
-        const closing = closingBy(peer, author);
-        if (closing !== undefined && isLater(closing.depth, latest?.depth ?? 0)) latest = closing;
-      }
-      return latest;
+      return membership
+        .lineOf(peer)
+        .flatMap((place) => closingAt(peer, place) ?? [])
+        .at(-1);
     },
     promisesAbout(peer) {
       const promises = new Map<PeerId, Promised>();
-      for (const author of authorsAbout(KEY.fence, peer)) {
-        const promised = promiseBy(peer, author);
+      const first = `${KEY.fence}${peer}/0`;
+      for (const { author, key } of records.entries(first)) {
+        const promised = key === first ? promiseBy(peer, author) : undefined;
         if (promised !== undefined) promises.set(author, promised);
       }
       return promises;
@@ -119,7 +117,7 @@ export function createClosings({ self, records, membership, crypto }: ClosingsPa
       await records.putAll(writeTags(KEY.fence + peer, written));
     },
     closingRecords: (peer, { depth, standing }) =>
-      writeTags(KEY.closed + peer, { count: standing.size, depth, tags: [...standing] }),
+      writeTags(closingName(peer, depth), { count: standing.size, depth, tags: [...standing] }),
     tagOf: (entry) => toHex(crypto.hash(utf8(changeText(entry))).slice(0, TAG_BYTES)),
     tagOfPeer: (peer) => toHex(crypto.hash(utf8(peer)).slice(0, TAG_BYTES)),
     watch(handler) {

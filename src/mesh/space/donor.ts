@@ -135,7 +135,7 @@ export function createDonor(parts: DonorParts): Donor {
   /** To a joiner that was to become the heir and did not, because another has: nobody will ever count it. */
   function isLost({ witness }: RingEntry): boolean {
     if (witness === undefined || membership.witnessOf(self) === undefined) return false;
-    return membership.depthOf(self, witness) === undefined;
+    return !membership.mayAct(self, witness);
   }
 
   /** That another peer is the heir goes to disk before this does, in the same file. */

@@ -2,12 +2,12 @@ import type { Crypto, Identity } from '../../core/crypto.ts';
 import type { PeerId } from '../../core/ids.ts';
 import { sizeOf } from '../../core/ranges.ts';
 import { type RingChange, type RingEntry, ringKey, signChange, witnessBytes } from '../../core/ring-entry.ts';
+import { isLater } from '../../core/succession.ts';
 import {
   accountOf,
   type Collect,
   collect,
   isComplete,
-  isLater,
   mayTake,
   NEEDS_PROMISES,
   planTakeovers,
@@ -149,13 +149,12 @@ export function createInheritor(parts: InheritorParts): Inheritor {
 
   /** Whether it is settled what counts of the peer's entries. */
   async function close(peer: PeerId, depth: number): Promise<boolean> {
-    if (closings.closingBy(peer, self) !== undefined) return true;
+    if (closings.closingBy(peer, self, depth) !== undefined) return true;
     if (!forced.has(peer) && !isComplete(collected(peer, depth))) return false;
     const standing = accountOf(
       ledger.heardOf(peer),
       closings.promisesAbout(peer).values(),
       closings.closingOf(peer),
-      (entry) => membership.depthOf(peer, entry.owner),
     );
     await keepWith(closings.closingRecords(peer, { depth, standing }));
     return true;
@@ -168,7 +167,7 @@ export function createInheritor(parts: InheritorParts): Inheritor {
 
   async function take(peer: PeerId, depth: number): Promise<void> {
     const seen = new Set(ledger.heardOf(peer).map(({ tag }) => tag));
-    if (!mayTake(closings.closingBy(peer, self), seen)) return;
+    if (!mayTake(closings.closingBy(peer, self, depth), seen)) return;
     await publish(witnessed(peer));
     const changes = planTakeovers(ledger.segments(), self, (owner) => (owner === peer ? depth : undefined));
     if (changes.length === 0) return;
@@ -187,10 +186,12 @@ export function createInheritor(parts: InheritorParts): Inheritor {
 
   return {
     waiting() {
-      const open = membership.removed().filter((peer) => closings.closingBy(peer, self) === undefined);
-      return open.flatMap((peer) => {
+      return membership.removed().flatMap((peer) => {
         const depth = depthFor(peer);
-        return depth !== undefined && depth >= NEEDS_PROMISES ? [{ peer, ...collected(peer, depth) }] : [];
+        if (depth === undefined || depth < NEEDS_PROMISES) return [];
+        return closings.closingBy(peer, self, depth) === undefined
+          ? [{ peer, ...collected(peer, depth) }]
+          : [];
       });
     },
     async force(peer) {

@@ -77,6 +77,8 @@ export interface Ledger {
 export interface Heard {
   readonly entry: RingEntry;
   readonly tag: string;
+  /** Of a takeover: the places of the taker in its donor's line at which it may have taken over. */
+  readonly depths: readonly number[] | undefined;
   readonly counts: boolean;
 }
 
@@ -94,7 +96,7 @@ interface LedgerParts {
 export function createLedger(parts: LedgerParts): Ledger {
   const { self, range, records, membership, crypto, state, holds, closings } = parts;
   const book = createRingBook({ range, creator: membership.creator });
-  const { isWriter, standsIn, takeover, counts } = createBelief(parts);
+  const { isWriter, placesOf, weigh } = createBelief(parts);
   const watchers = new Set<() => void>();
   /** Unusable records, by author and key. */
   const unusable = new Map<string, Quarantined>();
@@ -115,8 +117,8 @@ export function createLedger(parts: LedgerParts): Ledger {
     const entry = decoded.value;
     if (ringKey(entry) !== key) return quarantine(entry, 'wrong-key');
     if (!isWriter(entry, author)) return quarantine(entry, 'not-donor');
-    if (isTakeover(entry)) return takeover(entry) ?? later(entry, 'not-successor');
-    const fault = witnessFault(crypto, membership.mesh, entry, membership.heirOf, standsIn);
+    if (isTakeover(entry) && placesOf(entry).length === 0) return later(entry, 'not-successor');
+    const fault = witnessFault(crypto, membership.mesh, entry, membership.heirOf, membership.mayAct);
     if (fault === undefined) return { entry, trusted: false };
     if (fault === 'heir-unknown' || fault === 'witness-not-heir') unjudged.set(id, entry);
     return quarantine(entry, fault);
@@ -134,13 +136,16 @@ export function createLedger(parts: LedgerParts): Ledger {
 
   function add(sources: readonly RingSource[]): void {
     for (const source of sources) all.set(nameOf(source), source);
-    show(() => book.add(sources.filter(counts)));
+    show(() => book.add(weighed(sources)));
   }
+
+  const counts = (source: RingSource) => weigh(source) !== undefined;
+  const weighed = (sources: Iterable<RingSource>) => [...sources].flatMap((source) => weigh(source) ?? []);
 
   function weighAgain(change: 'promises' | 'standing'): void {
     if (change === 'promises') return;
     judgeAgain();
-    show(() => book.reset([...all.values()].filter(counts)));
+    show(() => book.reset(weighed(all.values())));
   }
 
   function show(change: () => void): void {
@@ -212,12 +217,23 @@ export function createLedger(parts: LedgerParts): Ledger {
     );
   }
 
+  /** Where takers stand says which of their closings and takeovers count. */
+  function hearOfMembers(): void {
+    judgeAgain();
+    const now = linesNow();
+    if (now === lines) return;
+    lines = now;
+    show(() => book.reset(weighed(all.values())));
+  }
+
+  const linesNow = () => JSON.stringify(membership.removed().map((peer) => [peer, membership.lineOf(peer)]));
+  let lines = linesNow();
   const stops = [
     records.watch(KEY.ring, (record) => {
       const source = sourceOf(record);
       if (source !== undefined) add([source]);
     }),
-    membership.watch(judgeAgain),
+    membership.watch(hearOfMembers),
     closings.watch(weighAgain),
   ];
   const held = state.held.get().map((entry) => ({ entry, trusted: true }));
@@ -270,7 +286,8 @@ export function createLedger(parts: LedgerParts): Ledger {
         const { entry } = source;
         if (entry.donor !== donor) continue;
         const tag = closings.tagOf(entry);
-        heard.set(tag, { entry, tag, counts: counts(source) });
+        const depths = isTakeover(entry) ? placesOf(entry) : undefined;
+        heard.set(tag, { entry, tag, depths, counts: counts(source) });
       }
       return [...heard.values()];
     },

@@ -1,7 +1,7 @@
 import type { Range } from '../../../src/core/address.ts';
 import type { Crypto, Identity } from '../../../src/core/crypto.ts';
 import type { MeshId, PeerId } from '../../../src/core/ids.ts';
-import { depthOf, type Lineage, successorOf, takerOf } from '../../../src/core/succession.ts';
+import { type Lineage, successionOf, successorOf } from '../../../src/core/succession.ts';
 import { type Keeper, openKeeper } from '../../../src/mesh/keeper.ts';
 import type { Membership, OpenMembership } from '../../../src/mesh/membership.ts';
 import { type Messenger, RequestError } from '../../../src/mesh/messenger.ts';
@@ -158,6 +158,7 @@ export function createFakeMesh(creatorName: string, seed = 1): FakeMesh {
       heirOf: (peer) => heirs.get(peer),
       adopterOf: (peer) => adopters.get(peer),
       namedBy: () => [],
+      handedFor: () => [],
       isRemoved: (peer) => removals.get(host.peer)?.has(peer) === true,
     };
     const unused = () => {
@@ -172,10 +173,8 @@ export function createFakeMesh(creatorName: string, seed = 1): FakeMesh {
       isRemoved: lineage.isRemoved,
       removed: () => [...(removals.get(host.peer) ?? [])].sort(),
       heirOf: lineage.heirOf,
-      witnessOf: (peer) => successorOf(peer, lineage)?.peer,
       needsHeir: () => successorOf(host.peer, lineage) === undefined,
-      takerOf: (peer) => takerOf(peer, lineage),
-      depthOf: (peer, by) => depthOf(peer, by, lineage),
+      ...successionOf(lineage),
       isKnown: (peer) => members.has(peer),
       issuedBy: () => [],
       proofOf: unused,

@@ -10,7 +10,9 @@ export function noRemovals(heirOf: (peer: PeerId) => PeerId | undefined = () => 
     witnessOf: heirOf,
     needsHeir: () => false,
     takerOf: () => undefined,
-    depthOf: (peer, by) => (heirOf(peer) === by ? 1 : undefined),
+    lineOf: (peer) => [heirOf(peer) ?? []].flat().map((heir) => ({ peer: heir, depth: 1 })),
+    depthsOf: (peer, by) => (heirOf(peer) === by ? [1] : []),
+    mayAct: (peer, by) => heirOf(peer) === by,
     proofOf: () => [],
     hearProof: () => {},
   } satisfies Partial<Membership>;
