@@ -49,6 +49,14 @@ Examples:
 Runs on any host; the host that gave "blue" its first addresses, its heir, does it. Within seconds every host closes its links
 to "blue" and forgets its keys, the secret that opens links is changed, and the heir gives the addresses out again. A host that is only silent keeps
 everything until somebody removes it. One that comes back is told, and can join again as a new host: \`weft join TOKEN\`.`,
+  handover: `
+Examples:
+  weft handover green                  green instead of this host
+  weft handover green --from blue      green instead of blue; blue must be up
+
+Each host has an heir, the one that gave it its first addresses: it confirms what the host gives away, and carries out the host's removal.
+Before "blue" leaves for good, its roles can go to "green", so that the hosts that joined through "blue" need it no more; then \`weft down\` on "blue"
+and \`weft remove blue\`. When "blue" is lost already, only \`weft remove blue\` is left, and its own heir stands in for it.`,
   recover: `
 Examples:
   weft recover blue --key-file root.key

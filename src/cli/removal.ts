@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import type { RemovedPeer, RootKey } from '../doors/removal.ts';
+import type { HandedOver, HostName, KeptReason, RemovedPeer, RootKey } from '../doors/removal.ts';
 import { type Answer, answer, type Context } from './answer.ts';
 import { createClient } from './client.ts';
 import { CliError } from './errors.ts';
@@ -11,7 +11,7 @@ import type { Io } from './io.ts';
 type Values = Readonly<Record<string, string | readonly string[] | boolean | undefined>>;
 type Action = (context: Context, args: readonly (string | undefined)[], values: Values) => Promise<Answer>;
 
-/** `weft remove`, `weft recover` and `weft root`. */
+/** `weft remove`, `weft handover`, `weft recover` and `weft root`. */
 export function addRemoval(program: Command, run: (command: Command, action: Action) => Promise<void>): void {
   const add = (
     parent: Command,
@@ -27,6 +27,13 @@ export function addRemoval(program: Command, run: (command: Command, action: Act
     '--yes',
     'also when the host is up',
   );
+  add(
+    program,
+    'handover <to>',
+    'make another host the heir, before one leaves',
+    HELP.handover,
+    handOver,
+  ).option('--from <peer>', 'the host that leaves (default: this one)');
   add(program, 'recover <peer>', 'remove a host whose heir is lost, with the root key', HELP.recover, recover)
     .option('--key-file <file>', 'the root key, or `-` for standard input (default: what this host has)')
     .option('--force', 'without waiting for hosts that are silent: unsafe, see help');
@@ -40,6 +47,12 @@ export function addRemoval(program: Command, run: (command: Command, action: Act
 async function remove({ socket }: Context, [peer = '']: readonly (string | undefined)[], values: Values) {
   const data = await createClient(socket).post('/v1/peers/remove', { peer, yes: values.yes === true });
   return answer(data as RemovedPeer, render);
+}
+
+async function handOver({ socket }: Context, [to = '']: readonly (string | undefined)[], { from }: Values) {
+  const body = { to, ...(typeof from === 'string' ? { from } : {}) };
+  const data = await createClient(socket).post('/v1/peers/handover', body);
+  return answer(data as HandedOver, renderHandover);
 }
 
 async function recover(
@@ -70,7 +83,30 @@ async function readKey(file: string, io: Io): Promise<string> {
 function render({ nickname, by, waiting }: RemovedPeer): string {
   const name = clean(nickname);
   if (waiting.length === 0) return `${name} is removed; ${clean(by.nickname)} has its addresses.\n`;
-  const some = waiting.slice(0, 5).map((host) => clean(host.nickname));
-  const silent = `${some.join(', ')}${waiting.length > 5 ? ', …' : ''}`;
-  return `${name} is removed. ${clean(by.nickname)} gets its addresses when these have agreed: ${silent}\n\`weft status ipam\` shows who is missing; remove who does not come back.\n`;
+  return `${name} is removed. ${clean(by.nickname)} gets its addresses when these have agreed: ${listed(waiting)}\n\`weft status ipam\` shows who is missing; remove who does not come back.\n`;
+}
+
+function listed(hosts: readonly HostName[]): string {
+  const some = hosts.slice(0, 5).map((host) => clean(host.nickname));
+  return `${some.join(', ')}${hosts.length > 5 ? ', …' : ''}`;
+}
+
+const KEPT: Readonly<Record<KeptReason, string>> = {
+  itself: 'nobody is its own heir',
+  'had-it': 'was its heir before',
+  'too-often': 'its heir has changed three times, which is the most',
+  circle: 'with that one as its heir, removing that one would leave nobody: name another',
+  removed: 'its removal is under way',
+};
+
+function renderHandover({ from, to, handed, kept }: HandedOver): string {
+  const [old, heir] = [clean(from.nickname), clean(to.nickname)];
+  const first =
+    handed.length === 0
+      ? `${heir} has become nobody's heir.\n`
+      : `${heir} is now the heir of ${listed(handed)}; ${old} was.\n`;
+  return (
+    first +
+    kept.map(({ nickname, why }) => `${old} stays the heir of ${clean(nickname)}: ${KEPT[why]}.\n`).join('')
+  );
 }

@@ -1,7 +1,7 @@
 import type { PeerId } from '../core/ids.ts';
 import { decodeRootKey, encodeRootKey } from '../core/root-key.ts';
 import { ControlError } from '../doors/errors.ts';
-import type { HostName, RemovalControl, RemovedPeer } from '../doors/removal.ts';
+import type { HandedOver, HostName, RemovalControl, RemovedPeer } from '../doors/removal.ts';
 import { nodeCrypto } from '../host/crypto.ts';
 import { KEY, readPeerRecord } from '../mesh/records.ts';
 import type { Removed } from '../mesh/removal.ts';
@@ -44,6 +44,18 @@ export function createRemovalControl(running: () => Network): RemovalControl {
       if (seed === undefined) throw new ControlError('bad-root-key');
       if (seed === null) throw new ControlError('no-root-key');
       return shown(network, await network.mesh.removal.recover(findPeer(network.mesh, text), seed, force));
+    },
+    async handOver({ from, to }): Promise<HandedOver> {
+      const network = running();
+      const { mesh } = network;
+      const leaves = from === undefined ? mesh.membership.self : findPeer(mesh, from);
+      const outcome = await mesh.handover.handOver(leaves, findPeer(mesh, to));
+      return {
+        from: named(network, outcome.from),
+        to: named(network, outcome.to),
+        handed: outcome.handed.map((peer) => named(network, peer)),
+        kept: outcome.kept.map(({ peer, why }) => ({ ...named(network, peer), why })),
+      };
     },
     async exportRoot() {
       const seed = running().mesh.membership.rootSeed();

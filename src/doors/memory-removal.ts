@@ -33,6 +33,16 @@ export function createMemoryRemoval(
       return take(found);
     },
     recover: async ({ peer }) => take(find(peer)),
+    async handOver({ from, to }) {
+      requireMesh();
+      const name = ({ id, nickname }: PeerStatus): HostName => ({ peer: id, nickname });
+      const isSelf = (text: string) => text === self.nickname || text === self.peer;
+      const [leaves, heir] = [from ?? self.nickname, to].map((text) =>
+        isSelf(text) ? self : name(find(text)),
+      );
+      if (leaves?.peer === heir?.peer) throw new ControlError('same-peer');
+      return { from: leaves as HostName, to: heir as HostName, handed: [], kept: [] };
+    },
     async exportRoot() {
       requireMesh();
       return { key: `wfr1_${'A'.repeat(48)}` };

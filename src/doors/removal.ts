@@ -7,6 +7,11 @@ export interface RemovalControl {
   removePeer(request: RemovePeerRequest): Promise<RemovedPeer>;
   /** The same with the root key of the mesh, this host taking over; also for a peer that was removed and whose heir is lost. */
   recover(request: RecoverRequest): Promise<RemovedPeer>;
+  /**
+   * Makes another host the heir of those whose heir `from` is, before that one leaves. Rejects with `unknown-peer`, `ambiguous-peer`,
+   * `already-removed`, `same-peer`, with `heir-down` where `to` is not up, with `holder-unreachable`.
+   */
+  handOver(request: HandOverRequest): Promise<HandedOver>;
   /** Rejects with `no-root-key` on a host that does not have it. */
   exportRoot(): Promise<RootKey>;
 }
@@ -17,6 +22,23 @@ export interface RemovePeerRequest {
   /** Also when the host is up. */
   readonly yes?: boolean;
 }
+
+export interface HandOverRequest {
+  /** As in RemovePeerRequest; `from` absent: this host. */
+  readonly from?: string;
+  readonly to: string;
+}
+
+export interface HandedOver {
+  readonly from: HostName;
+  readonly to: HostName;
+  /** Whose heir `to` is now; at most 256 of them, where another host did it. */
+  readonly handed: readonly HostName[];
+  /** Whose heir `from` still is, and why. */
+  readonly kept: readonly (HostName & { readonly why: KeptReason })[];
+}
+
+export type KeptReason = 'itself' | 'had-it' | 'too-often' | 'circle' | 'removed';
 
 export interface RecoverRequest {
   readonly peer: string;

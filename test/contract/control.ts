@@ -303,6 +303,9 @@ export function controlContract(name: string, open: () => Promise<ControlFixture
     await refused('unknown-peer', () => control.removePeer({ peer: 'blue', yes: true }));
     await refused('unknown-peer', () => control.recover({ peer: 'blue' }));
     await refused('own-peer', () => control.removePeer({ peer: control.status().nickname, yes: true }));
+    await refused('unknown-peer', () => control.handOver({ to: 'blue' }));
+    await refused('unknown-peer', () => control.handOver({ from: 'blue', to: control.status().nickname }));
+    await refused('same-peer', () => control.handOver({ to: control.status().nickname }));
     assert.match((await control.exportRoot()).key, /^wfr1_[\w-]{48}$/);
     assert.equal(control.status().mesh?.epoch, 1);
   });

@@ -86,3 +86,30 @@ story(
     await reaches(c3.sandbox, c1.address);
   },
 );
+
+story(
+  'before a host leaves, another becomes the heir of the one that made the mesh, and removes it when that is lost, too',
+  { hosts: 3 },
+  async (lab) => {
+    const [one, two, three] = lab.hosts;
+    assert.ok(one && two && three);
+    await meshed(lab);
+    const refusal = await one.weft(['handover', 'h2', '--from', 'h2'], { check: false });
+    assert.match(refusal.stderr, /h2 .* has the roles of h2/);
+    const handed = await one.weft(['handover', 'h3', '--from', 'h2']);
+    assert.match(handed.stdout, /^h3 is now the heir of h1; h2 was\.$/m);
+    const again = JSON.parse((await two.weft(['--json', 'handover', 'h3'])).stdout);
+    assert.deepEqual(again.handed, []);
+
+    const [first, second] = [(await one.status()).peer, (await two.status()).peer];
+    await two.weft(['down']);
+    await one.weft(['remove', 'h2', '--yes']);
+    await agreed([one, three], second);
+    await one.kill();
+    const removed = await three.weft(['remove', 'h1', '--yes']);
+    assert.match(removed.stdout, /h1 is removed; h3 has its addresses/);
+    await agreed([three], first);
+    const alone = await three.status();
+    assert.equal(owned(alone, alone.peer), alone.ipam?.total);
+  },
+);

@@ -300,6 +300,7 @@ test('the help of every command has an example that begins with it', async () =>
     'completion',
     'network',
     'remove',
+    'handover',
     'recover',
     'root',
   ]);

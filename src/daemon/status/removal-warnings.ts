@@ -78,7 +78,8 @@ export const REMOVAL_RULES: readonly Rule[] = [
       code: 'heir-away',
       severity: 'warning',
       text: `${describePeer(network.mesh.records, first.heir)} has been away for ${hours} h; hosts whose heir it is cannot give addresses away: ${names(network.mesh, first.of)}`,
-      remedy: 'bring it back, or `weft remove` it when it is lost for good: then its own heir stands in',
+      remedy:
+        'bring it back, or `weft remove` it when it is lost for good: then its own heir stands in. Before a host leaves for good: `weft handover`',
     };
   },
   ({ network }) => {

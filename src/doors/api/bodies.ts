@@ -10,7 +10,7 @@ import type {
 import type { DnsAddRequest, DnsRemoveRequest, LookupRequest } from '../dns-control.ts';
 import { ControlError } from '../errors.ts';
 import type { CreateNetworkRequest, NetworkRequest, RenameNetworkRequest } from '../networks.ts';
-import type { RecoverRequest, RemovePeerRequest } from '../removal.ts';
+import type { HandOverRequest, RecoverRequest, RemovePeerRequest } from '../removal.ts';
 import {
   block,
   boolean,
@@ -106,6 +106,8 @@ export const dnsLookupBody: Schema<LookupRequest> = { name: hostName, network: o
 
 /** A nickname, an id, or the end of one. */
 const peerName = text(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/, 'a host as `weft peers` shows it: nickname or id');
+
+export const handOverBody: Schema<HandOverRequest> = { from: optional(peerName), to: peerName };
 
 export const removePeerBody: Schema<RemovePeerRequest> = { peer: peerName, yes: optional(boolean) };
 
