@@ -23,6 +23,8 @@ export interface Links {
   /** Peers with an open link, by id. */
   neighbours(): readonly Neighbour[];
   neighbour(peer: PeerId): Neighbour | undefined;
+  /** Those of them whose link is not about to be given up. */
+  lasting(): readonly Neighbour[];
   /**
    * Addresses to dial until each has led to some member, and again while members are out of reach. Adds to those told before.
    */
@@ -51,6 +53,8 @@ export interface Neighbour {
   readonly boot: string;
   /** This side's `host:port` as the other side sees it. */
   readonly observed: string;
+  /** How many other links it had when it greeted. */
+  readonly links: number;
   /** By the clock. */
   readonly since: number;
   /** False when the link is closed. */
@@ -62,6 +66,8 @@ export interface Neighbour {
 export interface LinksWatcher {
   up?(neighbour: Neighbour): void;
   down?(neighbour: Neighbour, reason: string): void;
+  /** The link is not needed: it works until it is given up, but others are not to count on it any more. */
+  retired?(neighbour: Neighbour): void;
   /** `neighbour.room()` has grown. */
   room?(neighbour: Neighbour): void;
 }
@@ -212,10 +218,10 @@ export function createLinks(parts: LinksParts): Links {
 
   function add(channel: Channel, hello: Hello): void {
     const { remote: peer, remoteAddress: address, direction } = channel.link;
-    const { nickname, release, boot: theirs, observed } = hello;
+    const { nickname, release, boot: theirs, observed, links } = hello;
     if (direction === 'dialled') book.succeeded(peer, address);
     upkeep.linked(peer);
-    const said = { nickname, release, boot: theirs, observed };
+    const said = { nickname, release, boot: theirs, observed, links };
     const { send, room } = channel;
     neighbours.add({ peer, address, direction, ...said, since: clock.now(), send, room, channel });
   }
@@ -238,6 +244,7 @@ export function createLinks(parts: LinksParts): Links {
     accept,
     neighbours: neighbours.list,
     neighbour: neighbours.get,
+    lasting: neighbours.lasting,
     connect: upkeep.connect,
     states,
     watch: neighbours.watch,

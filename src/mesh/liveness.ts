@@ -3,7 +3,8 @@ import { createPeerNumbers, type PeerNumbers } from '../core/peer-numbers.ts';
 import { createTopology, type Topology } from '../core/topology.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
-import type { Links } from './links.ts';
+import { SURPLUS } from './links/choice.ts';
+import type { Links, Neighbour } from './links.ts';
 import { KEY, type RecordEntry, type Records, readLinks } from './records.ts';
 
 /**
@@ -28,7 +29,7 @@ export interface Liveness {
 
 export interface LivenessParts {
   readonly self: PeerId;
-  readonly links: Pick<Links, 'neighbours' | 'watch'>;
+  readonly links: Pick<Links, 'neighbours' | 'lasting' | 'watch'>;
   readonly records: Records;
   readonly clock: Clock;
   readonly log: Log;
@@ -36,9 +37,13 @@ export interface LivenessParts {
   readonly numbers?: PeerNumbers;
 }
 
-/** Links that change together are published together: after a quiet time soon, then no more often than this. */
+/**
+ * Links that change together are published together: where it may decide who is up soon, then no more often than this. The others wait
+ * longer: while a mesh forms each host gets a dozen links that it could do without, and every record is a message on each link of the mesh.
+ */
 export const PUBLISH_DELAY = 100;
 export const PUBLISH_EVERY = 1_000;
+export const PUBLISH_UNHURRIED = 5_000;
 /** Records of several peers usually arrive one after the other; one search of the graph serves them all. */
 const SEARCH_DELAY = 50;
 /** How long a peer may be out of reach before it counts as down: lost links are redialled at once, and most come back. */
@@ -59,7 +64,7 @@ export function createLiveness(parts: LivenessParts): Liveness {
   const started = clock.now();
   const upHandlers = new Set<(peer: PeerId) => void>();
   const downHandlers = new Set<(peer: PeerId) => void>();
-  let publishing: Timer | undefined;
+  let publishing: { readonly timer: Timer; readonly due: number } | undefined;
   let searching: Timer | undefined;
   let waiting: Timer | undefined;
   let published = -PUBLISH_EVERY;
@@ -68,17 +73,32 @@ export function createLiveness(parts: LivenessParts): Liveness {
   function publish(): void {
     publishing = undefined;
     published = clock.now();
-    const own = links.neighbours().map(({ peer }) => peer);
+    const own = links.lasting().map(({ peer }) => peer);
     records.put(KEY.links, own).catch((error) => {
       log.warn('the own links could not be published', { error: String(error) });
-      if (!closed) publishing ??= clock.setTimer(DOWN_AFTER, publish);
+      if (!closed) publishBy(clock.now() + DOWN_AFTER);
     });
   }
 
-  function linksChanged(): void {
+  function publishBy(due: number): void {
+    if (publishing !== undefined && publishing.due <= due) return;
+    publishing?.timer.cancel();
+    publishing = { timer: clock.setTimer(due - clock.now(), publish), due };
+  }
+
+  function linksChanged(hurried: boolean): void {
     if (topology.setOwn(links.neighbours().map(({ peer }) => peer))) search();
-    const wait = Math.max(PUBLISH_DELAY, published + PUBLISH_EVERY - clock.now());
-    publishing ??= clock.setTimer(wait, publish);
+    const now = clock.now();
+    publishBy(hurried ? Math.max(now + PUBLISH_DELAY, published + PUBLISH_EVERY) : now + PUBLISH_UNHURRIED);
+  }
+
+  /**
+   * The link may be the only way to somebody: to this peer, or to the other one. Of a newcomer that has other links those tell; one that was
+   * known before may bring back all that are behind it.
+   */
+  function isBridge({ peer, links: others }: Neighbour): boolean {
+    if (links.neighbours().length === 1) return true;
+    return !isUp.has(numbers.known(peer)) && (others === 0 || topology.degree(peer) > 0);
   }
 
   function read({ author, key, value }: RecordEntry): void {
@@ -130,9 +150,17 @@ export function createLiveness(parts: LivenessParts): Liveness {
     }
   }
 
-  const stops = [links.watch({ up: linksChanged, down: linksChanged }), records.watch(KEY.links, read)];
+  const stops = [
+    links.watch({
+      up: (neighbour) => linksChanged(isBridge(neighbour)),
+      // Nobody counts on a surplus one any more; of any other the end may be that of the peer.
+      down: (_neighbour, reason) => linksChanged(!reason.startsWith(SURPLUS)),
+      retired: () => linksChanged(false),
+    }),
+    records.watch(KEY.links, read),
+  ];
   for (const entry of records.entries(KEY.links)) read(entry);
-  linksChanged();
+  linksChanged(links.neighbours().length > 0);
 
   return {
     topology,
@@ -151,7 +179,7 @@ export function createLiveness(parts: LivenessParts): Liveness {
     },
     close() {
       closed = true;
-      for (const timer of [publishing, searching, waiting]) timer?.cancel();
+      for (const timer of [publishing?.timer, searching, waiting]) timer?.cancel();
       for (const stop of stops) stop();
     },
   };

@@ -65,7 +65,7 @@ async function createWorld(members: readonly Identity[] = [self, alice, bob, car
 
   function neighbour(peer: PeerId, direction: Neighbour['direction'] = 'accepted'): FakeNeighbour {
     const sent: LinkMessage[] = [];
-    const said = { nickname: '', release: '', boot: '', observed: '', address: '', since: 0 };
+    const said = { nickname: '', release: '', boot: '', observed: '', address: '', links: 0, since: 0 };
     const fake: FakeNeighbour = {
       ...said,
       peer,

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { MeshId, PeerId } from '../../src/core/ids.ts';
+import { MOST } from '../../src/mesh/links/choice.ts';
+import { PUBLISH_UNHURRIED } from '../../src/mesh/liveness.ts';
 import { createLinksWorld, type LinksHost } from './support/links-world.ts';
 
 /** What the host's status says of its tries. */
@@ -168,6 +170,31 @@ test('who is removed is told so and loses its link at once', async () => {
   assert.deepEqual(a.book.addresses(b.peer), []);
 });
 
+test('a link that both sides can do without is given up seconds after others were told not to count on it', async () => {
+  const world = createLinksWorld([...'abcdefghijk']);
+  const busy = { degreeOf: () => MOST + 2, isUp: () => true };
+  const a = await world.host('a', busy);
+  const others: LinksHost[] = [];
+  for (const name of 'bcdefghijk') others.push(await world.host(name, busy));
+  const retired = new Map<PeerId, number>();
+  const given = new Map<PeerId, number>();
+  a.links.watch({
+    retired: ({ peer }) => void retired.set(peer, world.clock.now()),
+    down: ({ peer }) => void given.set(peer, world.clock.now()),
+  });
+  a.links.connect(others.map(({ address }) => address));
+  await world.clock.runUntil(() => a.links.neighbours().length === others.length);
+  await world.clock.runUntil(() => a.links.lasting().length === MOST);
+  assert.equal(a.links.neighbours().length, others.length, 'they work until then');
+  await world.clock.advance(PUBLISH_UNHURRIED + 6_000);
+  assert.equal(a.links.neighbours().length, MOST);
+  assert.deepEqual([...given.keys()].sort(), [...retired.keys()].sort());
+  for (const [peer, at] of given) {
+    const waited = at - (retired.get(peer) ?? at);
+    assert.ok(waited > PUBLISH_UNHURRIED + 1_000, `${waited} ms`);
+  }
+});
+
 test('a full host refuses, but makes room for one that has no link at all', async () => {
   const world = createLinksWorld(['a', 'b', 'c', 'd']);
   const degreeOf = (name: string) => (name === 'b' ? 5 : 1);
@@ -178,7 +205,7 @@ test('a full host refuses, but makes room for one that has no link at all', asyn
   c.links.connect([a.address]);
   await world.clock.advance(100);
   assert.deepEqual(world.linked(a), ['c'], 'b had to go, for it has others');
-  assert.match(b.events.at(-1) ?? '', /surplus: room is needed/);
+  assert.match(b.events.at(-1) ?? '', /busy: room is needed/);
 
   const d = await world.host('d');
   d.links.connect([a.address]);

@@ -11,6 +11,8 @@ import type { PeerId } from '../../core/ids.ts';
 export const ALL_LINKED = 8;
 export const FEWEST = 6;
 export const MOST = 8;
+/** The reason for the end of a link that neither side needs, and of which others have been told that it goes. */
+export const SURPLUS = 'surplus';
 /** Dialled at once: while they answer, others dial this peer, and then fewer of its own are needed. */
 const AT_ONCE = 2;
 

@@ -70,7 +70,7 @@ export function createJudge(parts: JudgeParts): (link: Link, hello: Hello) => Re
     if (hello.links > 0 || victim === undefined || view.degree(victim.peer) < 2) {
       return { reason: 'busy', message: `this peer has ${neighbours.size()} links, which is all it takes` };
     }
-    neighbours.drop(victim, 'surplus', 'room is needed for a peer without links');
+    neighbours.drop(victim, 'busy', 'room is needed for a peer without links');
     return undefined;
   }
 

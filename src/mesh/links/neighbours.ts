@@ -13,9 +13,13 @@ export interface Neighbours extends Pick<Links, 'watch' | 'handle'> {
   get(peer: PeerId): OpenNeighbour | undefined;
   /** By id. */
   list(): readonly OpenNeighbour[];
+  /** Those that are not retired. */
+  lasting(): readonly OpenNeighbour[];
   size(): number;
   /** Takes the place of an older link to the same peer. */
   add(neighbour: OpenNeighbour): void;
+  /** Its link is to be given up once others know, that is, dropped some seconds later. */
+  retire(neighbour: OpenNeighbour): void;
   /** Says why, and closes. */
   drop(neighbour: OpenNeighbour, reason: string, message: string, proof?: unknown): void;
 }
@@ -23,6 +27,7 @@ export interface Neighbours extends Pick<Links, 'watch' | 'handle'> {
 /** `onProof`: told what a neighbour shows when it says that this peer was removed. */
 export function createNeighbours(log: Log, onProof: (proof: unknown) => void): Neighbours {
   const open = new Map<PeerId, OpenNeighbour>();
+  const retired = new WeakSet<OpenNeighbour>();
   const watchers = new Set<LinksWatcher>();
   const handlers = new Map<LinkMessage['type'], (from: Neighbour, message: LinkMessage) => void>();
 
@@ -70,11 +75,18 @@ export function createNeighbours(log: Log, onProof: (proof: unknown) => void): N
     neighbour.channel.leave(reason, message, proof);
   }
 
+  const list = () => [...open.values()].sort((a, b) => (a.peer < b.peer ? -1 : 1));
+
   return {
     get: (peer) => open.get(peer),
-    list: () => [...open.values()].sort((a, b) => (a.peer < b.peer ? -1 : 1)),
+    list,
+    lasting: () => list().filter((neighbour) => !retired.has(neighbour)),
     size: () => open.size,
     add,
+    retire(neighbour) {
+      retired.add(neighbour);
+      tell((watcher) => watcher.retired?.(neighbour));
+    },
     drop,
     watch(watcher) {
       watchers.add(watcher);

@@ -3,6 +3,7 @@ import type { Clock, Timer } from '../../ports/clock.ts';
 import type { Random } from '../../ports/random.ts';
 import type { AddressBook } from '../address-book.ts';
 import type { OverlayView } from '../links.ts';
+import { PUBLISH_UNHURRIED } from '../liveness.ts';
 import type { Membership } from '../membership.ts';
 import { KEY, type Records } from '../records.ts';
 import type { Redial } from '../redial.ts';
@@ -14,8 +15,9 @@ import {
   following,
   MOST,
   type Situation,
+  SURPLUS,
 } from './choice.ts';
-import type { Neighbours } from './neighbours.ts';
+import type { Neighbours, OpenNeighbour } from './neighbours.ts';
 
 export interface UpkeepParts {
   readonly self: PeerId;
@@ -50,6 +52,8 @@ const TICK = 1_000;
 const SOON = 10;
 /** Ticks between two surplus links that are given up. */
 const SURPLUS_EVERY = 2;
+/** Until everybody knows that a link is not to be counted on. A message that is sent over one that has gone already goes astray. */
+const RETIRED_FOR = PUBLISH_UNHURRIED + 2_000;
 /** How much longer the larger id waits with its first try, so that two peers rarely dial each other at once. */
 const LARGER_WAITS = 500;
 const FIRST_SPREAD = 50;
@@ -66,6 +70,8 @@ export function startUpkeep(parts: UpkeepParts): Upkeep {
   const { self, clock, random, membership, records, book, view, neighbours, peers, seeds } = parts;
   /** Addresses of `connect`, with the peer that they led to. */
   const seedPeers = new Map<string, PeerId | undefined>();
+  /** Links that are to be given up, and when. */
+  const retired = new Map<OpenNeighbour, number>();
   let closed = false;
   let ticks = 0;
   let ticked = clock.now();
@@ -98,22 +104,33 @@ export function startUpkeep(parts: UpkeepParts): Upkeep {
       if (silent >= SILENT_AFTER) neighbours.drop(neighbour, 'silent', `nothing heard for ${silent} ms`);
       else if (now - channel.lastSent() >= BEAT_EVERY) channel.beat();
     }
-    if (++ticks % SURPLUS_EVERY === 0) giveUpSurplus();
+    dropRetired(now);
+    if (++ticks % SURPLUS_EVERY === 0) retireSurplus(now);
     evaluate(true);
   }
 
-  function giveUpSurplus(): void {
-    if (neighbours.size() <= MOST) return;
-    const dialled = neighbours.list().filter(({ direction }) => direction === 'dialled');
+  function dropRetired(now: number): void {
+    for (const [neighbour, due] of retired) {
+      if (now < due) continue;
+      retired.delete(neighbour);
+      if (neighbours.get(neighbour.peer) !== neighbour) continue;
+      neighbours.drop(neighbour, SURPLUS, 'both peers have more links than they need');
+    }
+  }
+
+  function retireSurplus(now: number): void {
+    const lasting = new Map(neighbours.lasting().map((neighbour) => [neighbour.peer, neighbour]));
+    if (lasting.size <= MOST) return;
+    const dialled = [...lasting.values()].filter(({ direction }) => direction === 'dialled');
     const surplus = chooseSurplus(
-      situation(true, false),
+      { ...situation(true, false), isLinked: (peer) => lasting.has(peer) },
       dialled.map(({ peer }) => peer),
       view.degree,
     );
-    const neighbour = surplus === undefined ? undefined : neighbours.get(surplus);
-    if (neighbour !== undefined) {
-      neighbours.drop(neighbour, 'surplus', 'both peers have more links than they need');
-    }
+    const neighbour = surplus === undefined ? undefined : lasting.get(surplus);
+    if (neighbour === undefined) return;
+    retired.set(neighbour, now + RETIRED_FOR);
+    neighbours.retire(neighbour);
   }
 
   function soon(): void {

@@ -259,6 +259,7 @@ function neighbourAt(peer: PeerId, address: string | undefined): Neighbour | und
     release: '',
     boot: '',
     observed: '',
+    links: 0,
     since: 0,
   } as const;
   return { ...facts, send: () => true, room: () => 0 };
