@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 
 /**
  * Makes dist/ of src/: `weft` and `weftd` with all packages in them but the native one. What is bundled starts in a fraction of the
@@ -8,6 +8,20 @@ import { build } from 'esbuild';
  */
 const root = join(import.meta.dirname, '..');
 const out = join(root, 'dist');
+
+/**
+ * An `import` of one of these runs every getter that it has, and with them come modules that nobody uses: of `node:http` the client of
+ * WebSockets, which takes longer than all the rest of a command. Node gives them out without that, too.
+ */
+const leanBuiltins: Plugin = {
+  name: 'lean-builtins',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^node:(http|process)$/ }, ({ path }) => ({ path, namespace: 'lean' }));
+    onLoad({ filter: /.*/, namespace: 'lean' }, ({ path }) => ({
+      contents: `module.exports=process.getBuiltinModule('${path}')`,
+    }));
+  },
+};
 
 const { outputFiles } = await build({
   write: false,
@@ -25,6 +39,7 @@ const { outputFiles } = await build({
   minifyWhitespace: true,
   legalComments: 'external',
   logLevel: 'warning',
+  plugins: [leanBuiltins],
   // Some packages are CommonJS inside, and look for a `require` that modules do not have.
   banner: {
     js: "import{createRequire as requireFrom}from'node:module';const require=requireFrom(import.meta.url);",
