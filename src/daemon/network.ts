@@ -73,6 +73,8 @@ const MIN_MTU = 576;
 const DEFAULT_UNDERLAY_MTU = 1500;
 /** A laptop's addresses change without a word. */
 const LOOK_AT_UNDERLAY_EVERY = 15_000;
+/** Looking takes a program of its own; with Docker, who closes the chain most often, it is looked at whenever Docker changes something, too. */
+const LOOK_AT_FORWARDING_EVERY = 60_000;
 
 export async function startNetwork(parts: NetworkParts): Promise<Network> {
   const { config, log, fresh } = parts;
@@ -230,9 +232,15 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
   const lookAgain = async () => {
     reach = reachOf(config, await look());
     mesh.announce(reach);
-    await host.admitForwarding();
   };
-  const stopLooking = repeat(clock, LOOK_AT_UNDERLAY_EVERY, lookAgain, log);
+  const looks = [
+    repeat(clock, LOOK_AT_UNDERLAY_EVERY, lookAgain, (error) =>
+      log.warn('cannot look at the interfaces', { error }),
+    ),
+    repeat(clock, LOOK_AT_FORWARDING_EVERY, host.admitForwarding, (error) =>
+      log.warn('cannot look at the chain FORWARD', { error }),
+    ),
+  ];
 
   return {
     mesh,
@@ -249,7 +257,7 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     reach: () => reach,
     failure: () => failure,
     async close() {
-      stopLooking();
+      for (const stop of looks) stop();
       relays?.close();
       isolation.stop();
       await unguard?.();
@@ -286,7 +294,12 @@ function bindings({ listen, port }: Config): readonly string[] {
 /** As many as a token can hold. */
 const MAX_TOLD = 16;
 
-function repeat(clock: Clock, interval: number, run: () => Promise<void>, log: Log): () => void {
+function repeat(
+  clock: Clock,
+  interval: number,
+  run: () => Promise<void>,
+  onFailure: (error: string) => void,
+): () => void {
   let timer: Timer;
   let stopped = false;
   const next = () => {
@@ -294,7 +307,7 @@ function repeat(clock: Clock, interval: number, run: () => Promise<void>, log: L
       try {
         await run();
       } catch (error) {
-        log.warn('cannot look at the interfaces', { error: String(error) });
+        onFailure(String(error));
       }
       if (!stopped) next();
     });
