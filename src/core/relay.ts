@@ -7,8 +7,8 @@ import type { PeerId } from './ids.ts';
  * either way; time, answers and what is known of others come in as events, questions and decisions go out as actions. No clock or socket here.
  *
  *   unknown   asked once a second; an answer → works; none in PATIENCE → blocked
- *   works     asked when packets go out and none comes in, or the peer says that it does not get here, else now and then while in use; none in
- *             PATIENCE → blocked, or much sooner where both ends find so
+ *   works     asked when packets go out and none comes in, or the peer says that it does not get here, else now and then, more often while in
+ *             use; none in PATIENCE → blocked, or much sooner where both ends find so
  *   blocked   the best candidate carries, as long as questions by it are answered; else the next one. Asked directly every RETRY; GOOD answers
  *             in a row (more after each recent fall) → works
  */
@@ -56,6 +56,8 @@ const LOST = 3;
 const DOUBTED_PATIENCE = 1_000;
 export const RETRY = 2_000;
 const WORKS_EVERY = 10_000;
+/** Before NATs forget who talked with whom: Linux after two minutes. */
+export const IDLE_EVERY = 100_000;
 const CARRIED_EVERY = 5_000;
 /** A carrier that did not work is not tried again so soon. */
 export const REST = 30_000;
@@ -150,7 +152,7 @@ export function createRelayPath(): RelayPath {
     if (state === 'blocked') return [...retry(now), ...carry(event, now)];
     const isSilent = event.sent && !event.received;
     const isUncertain = state === 'unknown' || direct.asked > 0 || isSilent;
-    const every = event.doubted ? RETRY : event.sent ? WORKS_EVERY : Number.POSITIVE_INFINITY;
+    const every = event.doubted ? RETRY : event.sent ? WORKS_EVERY : IDLE_EVERY;
     return isUncertain || now - direct.lastAt >= every ? [ask(direct, undefined, now)] : [];
   }
 

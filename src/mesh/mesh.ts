@@ -187,6 +187,7 @@ async function assemble(
     messenger,
     liveness,
     forwarding,
+    datapath,
     aes: settings.aes,
   });
   onClose(() => sessions.close());

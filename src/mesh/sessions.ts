@@ -4,7 +4,7 @@ import { createSession } from '../core/session/create.ts';
 import type { Session, SessionEvent, SessionStatus } from '../core/session/session.ts';
 import { SUITES, type Suite } from '../core/session/wire.ts';
 import type { Clock, Timer } from '../ports/clock.ts';
-import type { DatapathEvent } from '../ports/datapath.ts';
+import type { Datapath, DatapathCounters, DatapathEvent } from '../ports/datapath.ts';
 import type { Log } from '../ports/log.ts';
 import type { Random } from '../ports/random.ts';
 import type { Forwarding } from './forwarding.ts';
@@ -38,7 +38,8 @@ export interface SessionsParts {
   readonly records: Pick<Records, 'get' | 'watch'>;
   readonly messenger: Pick<Messenger, 'send' | 'handle'>;
   readonly liveness: Pick<Liveness, 'up' | 'count' | 'isUp' | 'onPeerUp' | 'onPeerDown'>;
-  readonly forwarding: Pick<Forwarding, 'setKeys' | 'peerAt' | 'tryNext'>;
+  readonly forwarding: Pick<Forwarding, 'setKeys' | 'peerAt' | 'slotOf' | 'tryNext'>;
+  readonly datapath: Pick<Datapath, 'counters'>;
   /** Whether the processor has instructions for AES. */
   readonly aes: boolean;
 }
@@ -46,6 +47,8 @@ export interface SessionsParts {
 /** Up to so many peers that are up, this one not counted, each has a session before any packet needs it. */
 export const EAGER_PEERS = 64;
 const KIND = 'session';
+/** One look at the counters serves all sessions for so long. */
+const COUNTED_FOR = 5_000;
 
 interface Open {
   readonly session: Session;
@@ -57,13 +60,14 @@ interface Open {
 
 export function createSessions(parts: SessionsParts): Sessions {
   const { identity, mesh, boot, crypto, clock, random, log } = parts;
-  const { membership, records, messenger, liveness, forwarding } = parts;
+  const { membership, records, messenger, liveness, forwarding, datapath } = parts;
   const self = identity.peer;
   const suites: readonly Suite[] = parts.aes ? SUITES : ['chacha20-poly1305'];
   const open = new Map<PeerId, Open>();
   /** Receive indexes of all sessions: a packet says nothing else about the key that opens it. */
   const taken = new Set<number>();
   let lastEpoch = 0;
+  let counted: { readonly at: number; readonly peers: DatapathCounters['peers'] } | undefined;
   let syncing: Timer | undefined;
   let closed = false;
 
@@ -87,12 +91,23 @@ export function createSessions(parts: SessionsParts): Sessions {
     }
   }
 
+  function traffic(peer: PeerId): bigint {
+    const now = clock.now();
+    if (counted === undefined || now - counted.at >= COUNTED_FOR) {
+      counted = { at: now, peers: datapath.counters().peers };
+    }
+    const slot = forwarding.slotOf(peer);
+    const counters = slot === undefined ? undefined : counted.peers.get(slot);
+    return counters === undefined ? 0n : counters.sentPackets + counters.receivedPackets;
+  }
+
   function sessionWith(peer: PeerId): Open | undefined {
     const known = open.get(peer);
     if (known !== undefined || closed || peer === self || !membership.isMember(peer)) return known;
     const indexes = new Set<number>();
     const numbers = { newIndex: () => newIndex(indexes), newEpoch: () => ++lastEpoch };
-    const own = { crypto, identity, mesh, peer, boot, suites, random, ...numbers };
+    const given = { ...numbers, traffic: () => traffic(peer) };
+    const own = { crypto, identity, mesh, peer, boot, suites, random, ...given };
     const one: Open = { session: createSession(own), indexes, timer: undefined, told: 'idle' };
     open.set(peer, one);
     const announced = bootOf(records.get(peer, KEY.peer));

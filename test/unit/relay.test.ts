@@ -7,6 +7,7 @@ import {
   candidatesFor,
   createRelayPath,
   GOOD,
+  IDLE_EVERY,
   MAX_BLOCKED,
   PATIENCE,
   REST,
@@ -55,11 +56,13 @@ function world(...passes: (PeerId | typeof DIRECT)[]) {
   return { path, state, run, direct: () => path.status().direct, by: () => path.status().by };
 }
 
-test('a way that answers works, and an idle one is not asked again', () => {
+test('a way that answers works, and an idle one is asked again just before NATs would forget it', () => {
   const { state, run, direct } = world(DIRECT);
   state.sent = false;
-  run(60_000);
+  run(IDLE_EVERY);
   assert.deepEqual([direct(), state.asked], ['works', 1]);
+  run(10 * IDLE_EVERY);
+  assert.deepEqual([direct(), state.asked], ['works', 11]);
   assert.deepEqual(state.used, []);
 });
 

@@ -64,6 +64,34 @@ test('keys are replaced every two minutes, without a moment in which packets are
   assert.ok(since !== undefined && since <= begun, 'it is one session all the while');
 });
 
+test('a key that has protected nothing is kept, and replaced soon after its first packet', async () => {
+  for (const side of ['offerer', 'answerer'] as const) {
+    const pair = createPair();
+    await establish(pair);
+    await pair.clock.advance(MINUTE);
+    const said = pair.said.length;
+    await pair.clock.advance(60 * MINUTE);
+    assert.equal(pair.said.length, said, 'there is nothing to protect');
+    assert.ok(pair.send(pair[side]));
+    await pair.clock.advance(15_000);
+    for (const { session } of [pair.offerer, pair.answerer]) assert.equal(session.status().epoch, 2);
+    await pair.clock.advance(60 * MINUTE);
+    assert.equal(pair.offerer.session.status().epoch, 2, 'nor under the next one');
+  }
+});
+
+test('an answerer whose key is used and old asks for another one where no offer comes', async () => {
+  const pair = createPair();
+  await establish(pair);
+  pair.send(pair.answerer);
+  // It has forgotten to.
+  pair.offerer.step({ type: 'pause' });
+  const asked = () => pair.said.filter(({ from }) => from === pair.answerer).length;
+  const before = asked();
+  await pair.clock.advance(4 * MINUTE);
+  assert.ok(asked() > before);
+});
+
 test('the old key receives for a while and is then erased', async () => {
   const pair = createPair();
   await establish(pair);

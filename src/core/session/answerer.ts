@@ -37,7 +37,7 @@ const REPEAT_INTERVAL = 200;
 const MOST_CORRECTED = 16;
 
 export function createAnswerer(parts: SessionParts): Session {
-  const { crypto, identity, mesh, peer, boot, suites, random, newIndex } = parts;
+  const { crypto, identity, mesh, peer, boot, suites, random, newIndex, traffic } = parts;
   const ring = createKeyRing();
   const lives = createLives();
   const outward = { mesh, from: identity.peer, to: peer };
@@ -49,6 +49,8 @@ export function createAnswerer(parts: SessionParts): Session {
   let asks = 0;
   let askAt: number | undefined;
   let overdueAt: number | undefined;
+  /** When the key in use was proven. */
+  let trafficThen = 0n;
   let sendFirstAt: number | undefined;
   let since: number | undefined;
   let lastError: string | undefined;
@@ -171,6 +173,7 @@ export function createAnswerer(parts: SessionParts): Session {
     asks = 0;
     lastError = undefined;
     overdueAt = now + OVERDUE_AFTER;
+    trafficThen = traffic();
     return [keys()];
   }
 
@@ -186,10 +189,16 @@ export function createAnswerer(parts: SessionParts): Session {
     }
     if (changed) actions.push(keys());
     if (!wanted) return actions;
-    const isOverdue = overdueAt !== undefined && now >= overdueAt;
-    if (isOverdue) overdueAt = undefined;
     const isDue = askAt !== undefined && now >= askAt;
-    return isOverdue || isDue ? [...actions, ...ask(now)] : actions;
+    return isOverdue(now) || isDue ? [...actions, ...ask(now)] : actions;
+  }
+
+  function isOverdue(now: number): boolean {
+    if (overdueAt === undefined || now < overdueAt) return false;
+    const used = traffic() !== trafficThen;
+    // The offerer looks more often, and so is first.
+    overdueAt = used ? undefined : now + OVERDUE_AFTER - REKEY_AFTER;
+    return used;
   }
 
   function onMessage(bytes: Uint8Array, now: number): readonly SessionAction[] {

@@ -3,7 +3,7 @@ import { createKeyRing } from './key-ring.ts';
 import { deriveKeys } from './keys.ts';
 import { createLives } from './lives.ts';
 import type { Session, SessionAction, SessionParts, SessionStatus } from './session.ts';
-import { earliest, REKEY_AFTER, retryDelay } from './timing.ts';
+import { earliest, REKEY_AFTER, retryDelay, UNUSED_LOOK } from './timing.ts';
 import {
   type Answer,
   type Ask,
@@ -39,7 +39,7 @@ const PROOF_TIME = 5_000;
 const LONGEST_PROOF_TIME = 60_000;
 
 export function createOfferer(parts: SessionParts): Session {
-  const { crypto, identity, mesh, peer, boot, suites, random, newIndex, newEpoch } = parts;
+  const { crypto, identity, mesh, peer, boot, suites, random, newIndex, newEpoch, traffic } = parts;
   const ring = createKeyRing();
   const lives = createLives();
   const outward = { mesh, from: identity.peer, to: peer };
@@ -48,6 +48,10 @@ export function createOfferer(parts: SessionParts): Session {
   let wanted = false;
   let lastAsked = Number.NEGATIVE_INFINITY;
   let rekeyAt: number | undefined;
+  /** When the key in use is old enough to be replaced, once it has been used. */
+  let renewAt: number | undefined;
+  /** When it was proven. */
+  let trafficThen = 0n;
   let proofAt: number | undefined;
   let provenAt = Number.NEGATIVE_INFINITY;
   let failures = 0;
@@ -84,6 +88,7 @@ export function createOfferer(parts: SessionParts): Session {
     const bytes = signMessage(offer, outward, identity, crypto);
     pending = { offer, bytes, secret, made: now, tries: 0, nextTry: now };
     rekeyAt = undefined;
+    renewAt = undefined;
     return sendOffer(pending, now);
   }
 
@@ -188,7 +193,9 @@ export function createOfferer(parts: SessionParts): Session {
     proofAt = undefined;
     failures = 0;
     lastError = undefined;
-    rekeyAt = now + jittered(REKEY_AFTER);
+    rekeyAt = undefined;
+    renewAt = now + jittered(REKEY_AFTER);
+    trafficThen = traffic();
     return [keys()];
   }
 
@@ -208,8 +215,16 @@ export function createOfferer(parts: SessionParts): Session {
     if (pending !== undefined && now >= pending.nextTry) {
       actions.push(...(now - pending.made >= OFFER_LIFE ? makeOffer(now) : sendOffer(pending, now)));
     }
-    if (rekeyAt !== undefined && now >= rekeyAt) actions.push(...makeOffer(now));
+    if (isRekeyDue(now)) actions.push(...makeOffer(now));
     return actions;
+  }
+
+  function isRekeyDue(now: number): boolean {
+    if (rekeyAt !== undefined && now >= rekeyAt) return true;
+    if (renewAt === undefined || now < renewAt) return false;
+    if (traffic() !== trafficThen) return true;
+    renewAt = now + jittered(UNUSED_LOOK);
+    return false;
   }
 
   function onMessage(bytes: Uint8Array, now: number): readonly SessionAction[] {
@@ -274,6 +289,7 @@ export function createOfferer(parts: SessionParts): Session {
         proofAt,
         wanted ? pending?.nextTry : undefined,
         wanted ? rekeyAt : undefined,
+        wanted ? renewAt : undefined,
       ];
       return earliest(times);
     },

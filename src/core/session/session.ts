@@ -73,4 +73,6 @@ export interface SessionParts {
   readonly newIndex: () => number;
   /** Higher with each call in this peer's present life, also for a session that is made anew with the same peer. */
   readonly newEpoch: () => number;
+  /** Inner packets that went to the peer or came from it, since any time before the session. May be some seconds old. */
+  readonly traffic: () => bigint;
 }

@@ -1,5 +1,7 @@
 /** A key is replaced after this long (WireGuard's REKEY_AFTER_TIME), give or take a tenth so that not all are at once. */
 export const REKEY_AFTER = 120_000;
+/** A key that has protected nothing yet has nothing to lose: it is kept, and looked at again so much later. */
+export const UNUSED_LOOK = 10_000;
 
 export function earliest(times: readonly (number | undefined)[]): number | undefined {
   const set = times.filter((at) => at !== undefined);

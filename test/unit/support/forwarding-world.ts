@@ -148,6 +148,7 @@ export function createForwardingWorld() {
       ...common,
       membership,
       forwarding,
+      datapath,
       aes,
       messenger: {
         send(to, _kind, body) {

@@ -64,6 +64,8 @@ export function createPair(options: PairOptions = {}): Pair {
   } = options;
   const clock = createVirtualClock();
   const random = createSeededRandom(seed);
+  /** Of applications, both ways. */
+  let packets = 0n;
   const identities = [newIdentity(), newIdentity()].sort((a, b) => (a.peer < b.peer ? -1 : 1));
 
   function newIdentity(): Identity {
@@ -93,6 +95,7 @@ export function createPair(options: PairOptions = {}): Pair {
         random,
         newIndex,
         newEpoch,
+        traffic: () => packets,
       });
     }
 
@@ -145,11 +148,25 @@ export function createPair(options: PairOptions = {}): Pair {
       for (const key of keys) side.everKeys.set(key.receiveIndex, key);
       const after = side.sendKey()?.receiveIndex;
       // The empty packet under a key that is used for the first time.
-      if (after !== undefined && after !== before) pair.send(side);
+      if (after !== undefined && after !== before) transmit(side);
     }
 
     side.session = open(side.boot, suites[place]);
     return side;
+  }
+
+  function transmit(from: Side): boolean {
+    const to = from === pair.offerer ? pair.answerer : pair.offerer;
+    const key = from.sendKey();
+    if (key === undefined || !pair.onPacket(from)) return false;
+    clock.setTimer(latency, () => {
+      const fitting = to.keys.find(({ receiveIndex }) => receiveIndex === key.sendIndex);
+      if (fitting === undefined || Buffer.compare(fitting.receiveKey, key.sendKey) !== 0) return;
+      if (to.proven.has(fitting.receiveIndex)) return;
+      to.proven.add(fitting.receiveIndex);
+      to.step({ type: 'confirmed', receiveIndex: fitting.receiveIndex });
+    });
+    return to.keys.some(({ receiveIndex }) => receiveIndex === key.sendIndex);
   }
 
   const pair: Pair = {
@@ -161,17 +178,8 @@ export function createPair(options: PairOptions = {}): Pair {
     onPacket: () => true,
     said: [],
     send(from) {
-      const to = from === pair.offerer ? pair.answerer : pair.offerer;
-      const key = from.sendKey();
-      if (key === undefined || !pair.onPacket(from)) return false;
-      clock.setTimer(latency, () => {
-        const fitting = to.keys.find(({ receiveIndex }) => receiveIndex === key.sendIndex);
-        if (fitting === undefined || Buffer.compare(fitting.receiveKey, key.sendKey) !== 0) return;
-        if (to.proven.has(fitting.receiveIndex)) return;
-        to.proven.add(fitting.receiveIndex);
-        to.step({ type: 'confirmed', receiveIndex: fitting.receiveIndex });
-      });
-      return to.keys.some(({ receiveIndex }) => receiveIndex === key.sendIndex);
+      if (from.sendKey() !== undefined) packets++;
+      return transmit(from);
     },
     want() {
       pair.offerer.step({ type: 'want' });
