@@ -52,6 +52,9 @@ export interface RelaysParts {
 }
 
 export const LOOK_EVERY = 1_000;
+/** What is told again within QUIET of the time before waits twice as long as that did, up to LONGEST_GAP: everybody has to learn it. */
+const LONGEST_GAP = 16_000;
+const QUIET = 60_000;
 /** A question whose answer nobody waits for. */
 const HELLO = MAX_NUMBER;
 
@@ -67,6 +70,9 @@ export function createRelays(parts: RelaysParts): Relays {
   const { self, clock, log, datapath, membership, records, forwarding, sessions, liveness, carries } = parts;
   const peers = new Map<PeerId, Peer>();
   let told: string | undefined;
+  let toldAt = Number.NEGATIVE_INFINITY;
+  /** Milliseconds after `toldAt` in which nothing is told. */
+  let gap = 0;
   let timer: Timer | undefined;
 
   const reachOf = (peer: PeerId) => readReach(records.get(peer, KEY.reach));
@@ -154,8 +160,11 @@ export function createRelays(parts: RelaysParts): Relays {
     });
     const own: Reach = { relay: carries, blocked: blocked.slice(0, MAX_BLOCKED) };
     const text = JSON.stringify(own);
-    if (text === told) return;
+    const now = clock.now();
+    if (text === told || now < toldAt + gap) return;
+    gap = now < toldAt + QUIET ? Math.min(2 * gap, LONGEST_GAP) : LOOK_EVERY;
     told = text;
+    toldAt = now;
     await records.put(KEY.reach, own);
   }
 

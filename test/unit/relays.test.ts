@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { readReach } from '../../src/core/relay.ts';
+import { KEY } from '../../src/mesh/records.ts';
 import { createForwardingWorld, type Host, type HostOptions } from './support/forwarding-world.ts';
 
 /** Hosts in memory that look whom they reach, with a wall between the first two. */
@@ -75,6 +77,38 @@ test('a host that does not relay is not asked to', async () => {
   assert.deepEqual(await passes(), [0, 0]);
   assert.deepEqual(a.relays.status(b.peer)?.by, undefined);
   assert.deepEqual(c.datapath.counters().drops.relayOff, 0n);
+});
+
+test('a host whose paths come and go tells of it ever more rarely, and the truth in the end', async () => {
+  const world = createForwardingWorld();
+  const hosts: Host[] = [];
+  for (let number = 0; number < 9; number++) hosts.push(await world.start({ relay: 'on' }));
+  const [self, ...others] = hosts as [Host, ...Host[]];
+  let walled: Host | undefined;
+  world.wire.setFilter((from, to) => {
+    const ends = [from.address, to.address];
+    return walled === undefined || !(ends.includes(self.outer) && ends.includes(walled.outer));
+  });
+  const blocked = () =>
+    others.flatMap(({ peer }) => (self.relays.status(peer)?.direct === 'blocked' ? peer : []));
+  let [changes, told, before] = [0, 0, ''];
+  self.records.watch(KEY.reach, ({ author }) => {
+    if (author === self.peer) told++;
+  });
+  const run = async (seconds: number) => {
+    for (let n = 0; n < seconds * 4; n++) {
+      for (const other of others) self.send(other);
+      await world.clock.advance(250);
+      world.shared.sync();
+      if (blocked().join() !== before) changes++;
+      before = blocked().join();
+    }
+  };
+  for (let round = 0; round < 3; round++) for (walled of others) await run(5);
+  assert.ok(changes > 24 && told < 14, `told ${told} times of ${changes} changes in 120 s`);
+  await run(60);
+  const known = readReach(self.records.get(self.peer, KEY.reach))?.blocked.map(({ peer }) => peer);
+  assert.deepEqual(known, [walled?.peer]);
 });
 
 test('a pair that is idle asks little', async () => {

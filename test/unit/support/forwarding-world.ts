@@ -29,6 +29,7 @@ export interface Host {
   readonly forwarding: Forwarding;
   readonly sessions: Sessions;
   readonly relays: Relays;
+  readonly records: Records;
   readonly datapath: MemoryDatapath;
   readonly received: number[];
   readonly events: DatapathEvent[];
@@ -183,6 +184,7 @@ export function createForwardingWorld() {
       forwarding,
       sessions,
       relays,
+      records,
       datapath,
       received,
       events,
