@@ -3,6 +3,7 @@ import { createLab } from '../lab/create.ts';
 import type { Echo } from '../lab/echo.ts';
 import type { LabHost } from '../lab/host.ts';
 import { converged, join, tokenIn } from '../lab/mesh.ts';
+import { introduce } from '../lab/neighbours.ts';
 import { until } from '../lab/wait.ts';
 import type { Wire } from '../lab/wire.ts';
 import { usageOf } from './processes.ts';
@@ -43,6 +44,7 @@ export async function manyDaemons(options: ManyOptions): Promise<ManyDaemons> {
   const lab = await createLab({ hosts: count, echo });
   try {
     const { hosts, wire } = lab;
+    await introduce(hosts);
     const begun = performance.now();
     await joinAtOnce(hosts);
     await converged(hosts, 120_000);
