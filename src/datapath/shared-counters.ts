@@ -42,10 +42,28 @@ export interface SharedCounters {
 
 export function createSharedCounters(memory: BigUint64Array): SharedCounters {
   const threads = Math.floor(memory.length / WORDS_PER_THREAD);
+  /** The same memory: whether anything has changed is seen without making a large number of each word. */
+  const halves = new Uint32Array(memory.buffer, memory.byteOffset, 2 * memory.length);
   /** Present slots with what they had when they began. */
   const bases = new Map<number, PeerCounters>();
-  /** Every slot that was ever present, for the total. */
-  const known = new Set<number>();
+  /** Every slot that was ever present, for the total, with what it had when it was read last. */
+  const known = new Map<number, Known>();
+  let total = ZERO;
+
+  /** The halves of a slot's words; true when one of them is not what it was. */
+  function update(slot: number, last: Uint32Array): boolean {
+    let isChanged = false;
+    for (let thread = 0, to = 0; thread < threads; thread++) {
+      const from = 2 * (thread * WORDS_PER_THREAD + DROP_WORDS + slot * SLOT_WORDS);
+      for (let half = 0; half < 2 * SLOT_WORDS; half++, to++) {
+        const value = halves[from + half] as number;
+        if (last[to] === value) continue;
+        last[to] = value;
+        isChanged = true;
+      }
+    }
+    return isChanged;
+  }
 
   const slotSums = (slot: number): PeerCounters => {
     const sums: Sums = { ...ZERO };
@@ -66,6 +84,16 @@ export function createSharedCounters(memory: BigUint64Array): SharedCounters {
     return sums;
   };
 
+  /** Brings what is known of a slot, and the total with it, up to date. */
+  function look(slot: number, one: Known): void {
+    // Noted before it is read: what changes in between is seen the next time.
+    if (!update(slot, one.halves)) return;
+    const sums = slotSums(slot);
+    total = combine(combine(total, one.sums, -1n), sums, 1n);
+    one.sums = sums;
+    one.shown = undefined;
+  }
+
   const dropSums = (): Record<DropReason, bigint> => {
     const sum = (index: number): bigint => {
       let total = 0n;
@@ -82,24 +110,39 @@ export function createSharedCounters(memory: BigUint64Array): SharedCounters {
   return {
     begin(slot) {
       if (bases.has(slot)) return;
-      bases.set(slot, slotSums(slot));
-      known.add(slot);
+      const one = known.get(slot) ?? {
+        halves: new Uint32Array(2 * SLOT_WORDS * threads),
+        sums: ZERO,
+        shown: undefined,
+      };
+      known.set(slot, one);
+      look(slot, one);
+      bases.set(slot, one.sums);
+      one.shown = undefined;
     },
     end(slot) {
       bases.delete(slot);
     },
     read() {
-      let total = ZERO;
       const peers = new Map<number, PeerCounters>();
-      for (const slot of known) {
-        const now = slotSums(slot);
-        total = combine(total, now, 1n);
+      for (const [slot, one] of known) {
+        look(slot, one);
         const base = bases.get(slot);
-        if (base) peers.set(slot, combine(now, base, -1n));
+        if (base === undefined) continue;
+        one.shown ??= combine(one.sums, base, -1n);
+        peers.set(slot, one.shown);
       }
       return { total, peers, drops: dropSums() };
     },
   };
+}
+
+interface Known {
+  /** Of each thread the words of the slot, each in two. */
+  readonly halves: Uint32Array;
+  sums: PeerCounters;
+  /** The same since the slot began; undefined when that is to be worked out anew. */
+  shown: PeerCounters | undefined;
 }
 
 function combine(left: PeerCounters, right: PeerCounters, sign: bigint): PeerCounters {
