@@ -58,6 +58,9 @@ const QUIET = 60_000;
 /** A question whose answer nobody waits for. */
 const HELLO = MAX_NUMBER;
 
+/** Of the values of records, which are looked at again and again. */
+const REACHES = new WeakMap<object, { readonly reach: Reach | undefined }>();
+
 interface Peer {
   readonly path: RelayPath;
   readonly slot: number;
@@ -75,7 +78,16 @@ export function createRelays(parts: RelaysParts): Relays {
   let gap = 0;
   let timer: Timer | undefined;
 
-  const reachOf = (peer: PeerId) => readReach(records.get(peer, KEY.reach));
+  function reachOf(peer: PeerId): Reach | undefined {
+    const value = records.get(peer, KEY.reach);
+    if (typeof value !== 'object' || value === null) return undefined;
+    let known = REACHES.get(value);
+    if (known === undefined) {
+      known = { reach: readReach(value) };
+      REACHES.set(value, known);
+    }
+    return known.reach;
+  }
 
   function hasKey(peer: PeerId): boolean {
     const state = sessions.status(peer)?.state;
@@ -121,12 +133,7 @@ export function createRelays(parts: RelaysParts): Relays {
     for (const peer of peers.keys()) if (!membership.isMember(peer)) peers.delete(peer);
     const reached = new Map<PeerId, Reach | undefined>();
     for (const peer of members) if (liveness.isUp(peer) && hasKey(peer)) reached.set(peer, reachOf(peer));
-    const all = [...reached].flatMap(([peer, reach]): Candidate[] => {
-      const status = peerOf(peer)?.path.status();
-      if (status === undefined) return [];
-      const { direct, roundTrip } = status;
-      return [{ peer, works: direct === 'works', roundTrip, reach }];
-    });
+    let all: readonly Candidate[] | undefined;
     for (const peer of members) {
       const known = reached.has(peer) ? peerOf(peer) : peers.get(peer);
       if (known === undefined) continue;
@@ -138,11 +145,21 @@ export function createRelays(parts: RelaysParts): Relays {
         const doubted = there?.blocked.some((one) => one.peer === self) === true;
         const needs = direct !== 'works' || !proven || doubted;
         // A release that does not know of this would not take what is carried.
-        const candidates = needs && there !== undefined ? candidatesFor(self, peer, there, all) : [];
+        if (needs) all ??= candidatesAmong(reached);
+        const candidates = needs && there !== undefined ? candidatesFor(self, peer, there, all ?? []) : [];
         step(peer, known, { type: 'tick', ...traffic, doubted, candidates });
       }
     }
     tellSoon();
+  }
+
+  function candidatesAmong(reached: ReadonlyMap<PeerId, Reach | undefined>): readonly Candidate[] {
+    return [...reached].flatMap(([peer, reach]): Candidate[] => {
+      const status = peerOf(peer)?.path.status();
+      if (status === undefined) return [];
+      const { direct, roundTrip } = status;
+      return [{ peer, works: direct === 'works', roundTrip, reach }];
+    });
   }
 
   function trafficSince(known: Peer, now: PeerCounters | undefined): { sent: boolean; received: boolean } {

@@ -119,6 +119,7 @@ export function startUpkeep(parts: UpkeepParts): Upkeep {
   }
 
   function retireSurplus(now: number): void {
+    if (neighbours.size() <= MOST) return;
     const lasting = new Map(neighbours.lasting().map((neighbour) => [neighbour.peer, neighbour]));
     if (lasting.size <= MOST) return;
     const dialled = [...lasting.values()].filter(({ direction }) => direction === 'dialled');
