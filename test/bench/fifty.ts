@@ -34,8 +34,8 @@ export interface ManyOptions {
 
 /** Hosts that join at once: as many as keep two cores busy. */
 const AT_ONCE = 4;
-/** Until links that were made in the first moments have been given up. */
-const SETTLING = 20_000;
+/** Until links that were made in the first moments have been given up, each seconds after others were told. */
+const SETTLING = 30_000;
 const CUT_EVERY = 500;
 const HEALING = 60_000;
 
