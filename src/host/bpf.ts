@@ -139,44 +139,55 @@ export function testRun(program: number, packet: Uint8Array, context: Uint8Array
 
 /** A network namespace by its path, absent: this process's. */
 export interface Links {
-  /** Puts a program at the entrance of a link, in place of others of the same name. */
-  attach(link: number, program: number): void;
-  detach(link: number, name: string): void;
+  /** Puts a program at the entrance of a link, in place of others of the same name. Fine when the link has gone. */
+  attach(link: number, program: number): Promise<void>;
+  detach(link: number, name: string): Promise<void>;
+  /** When nothing of the above is under way. */
   close(): void;
 }
 
 export function openLinks(path?: string): Links {
   const network = path === undefined ? -1 : openSync(path, 'r');
 
-  function attached(link: number): readonly number[] {
+  /** Undefined: the link has gone. */
+  function attached(link: number): readonly number[] | undefined {
     const ids = new Uint8Array(MOST_PROGRAMS * 4);
     const attributes = words(64, [
       [0, link],
       [4, TCX_INGRESS],
       [24, MOST_PROGRAMS],
     ]);
-    call('query', attributes, [[16, ids]], network);
+    const result = request('query', attributes, [[16, ids]], network);
+    if (isGone(result)) return undefined;
+    if (result < 0) throw failed('query', result);
     const view = new DataView(ids.buffer);
     const count = new DataView(attributes.buffer).getUint32(24, true);
     return Array.from({ length: count }, (_, index) => view.getUint32(index * 4, true));
   }
 
-  function change(command: 'attach' | 'detach', link: number, program: number): void {
+  /** Beside the event loop: the kernel waits, tens of milliseconds, until no packet is under way by the programs as they were. */
+  async function change(command: 'attach' | 'detach', link: number, program: number): Promise<void> {
     const attributes = words(32, [
       [0, link],
       [4, program],
       [8, TCX_INGRESS],
     ]);
-    call(command, attributes, [], network);
+    const result = await load().bpfAside(COMMANDS[command], attributes, network);
+    if (result < 0 && !isGone(result)) throw failed(command, result);
   }
 
   /** Takes away those of a name, but for the one with the id `kept`. */
-  function detachOthers(link: number, name: string, ids: readonly number[], kept?: number): void {
+  async function detachOthers(
+    link: number,
+    name: string,
+    ids: readonly number[],
+    kept?: number,
+  ): Promise<void> {
     for (const id of ids) {
       const program = id === kept ? undefined : openProgram(id);
       if (program === undefined) continue;
       try {
-        if (describe(program).name === name) change('detach', link, program);
+        if (describe(program).name === name) await change('detach', link, program);
       } finally {
         closeSync(program);
       }
@@ -184,13 +195,14 @@ export function openLinks(path?: string): Links {
   }
 
   return {
-    attach(link, program) {
+    async attach(link, program) {
       const { id, name } = describe(program);
       const before = attached(link);
-      if (!before.includes(id)) change('attach', link, program);
-      detachOthers(link, name, before, id);
+      if (before === undefined) return;
+      if (!before.includes(id)) await change('attach', link, program);
+      await detachOthers(link, name, before, id);
     },
-    detach: (link, name) => void detachOthers(link, name, attached(link)),
+    detach: (link, name) => detachOthers(link, name, attached(link) ?? []),
     close() {
       if (network >= 0) closeSync(network);
     },
@@ -244,7 +256,12 @@ function call(
   return result;
 }
 
-let addon: { bpf: Call } | undefined;
+interface Addon {
+  readonly bpf: Call;
+  bpfAside(command: number, attributes: Uint8Array, network: number): Promise<number>;
+}
+
+let addon: Addon | undefined;
 
 function request(
   command: Command,
@@ -252,11 +269,19 @@ function request(
   pointers: readonly Pointer[] = [],
   network = -1,
 ): number {
+  return load().bpf(COMMANDS[command], attributes, pointers, network);
+}
+
+function load(): Addon {
   // Programs and numbers are written as these machines have them; no other one has the data path either.
   if (endianness() !== 'LE')
     throw new HostError('command-failed', 'BPF on big-endian machines is not known here');
-  addon ??= createRequire(import.meta.url)('../../native/index.cjs') as { bpf: Call };
-  return addon.bpf(COMMANDS[command], attributes, pointers, network);
+  addon ??= createRequire(import.meta.url)('../../native/index.cjs') as Addon;
+  return addon;
+}
+
+function isGone(result: number): boolean {
+  return result < 0 && getSystemErrorName(result) === 'ENODEV';
 }
 
 function failed(command: Command, result: number, log = ''): HostError {

@@ -216,7 +216,7 @@ async function closeGate(
   const device = FAST_PATH_DEVICES[family];
   const there = await host.run(['tc', 'filter', 'show', 'dev', device, 'ingress']);
   const closed = there.includes(`direct-action`) && there.includes(`'${GATE}'`);
-  if (family === 4 && gate.guard(index, plan, apart)) {
+  if (family === 4 && (await gate.guard(index, plan, apart))) {
     if (closed) await host.run(['tc', 'qdisc', 'del', 'dev', device, 'clsact']);
     return true;
   }
@@ -225,7 +225,7 @@ async function closeGate(
     await host.run(['tc', 'qdisc', 'replace', 'dev', device, 'clsact']);
     await host.run(['tc', 'filter', 'replace', ...filter, 'bpf', 'bytecode', GATE, 'direct-action']);
   }
-  gate.release(index);
+  await gate.release(index);
   return false;
 }
 

@@ -34,6 +34,7 @@ import {
   plugInto,
   removeLink,
 } from './links.ts';
+import { createMovingLinks } from './moving-links.ts';
 import { ANCHOR, checkEndpoint, endpointOf, hostLinkOf, LINK_GROUP } from './names.ts';
 import { hostNamespace } from './namespace.ts';
 import { offerLink } from './offer.ts';
@@ -78,6 +79,7 @@ export function createLinuxHost(options: LinuxHostOptions): Host {
   let firewallGuard: FirewallGuard | undefined;
   let lookUnderWay = false;
   let openUnderWay = false;
+  const moving = createMovingLinks(openSoon);
 
   async function prepare(plan: MeshPlan): Promise<void> {
     const range = checkMesh(plan);
@@ -99,7 +101,7 @@ export function createLinuxHost(options: LinuxHostOptions): Host {
     ]);
     await admitForwarding(host, plan.range);
     const ours = (await readLinks(host)).filter(({ group }) => group === LINK_GROUP);
-    shortcut.begin(ours, plan.device);
+    await shortcut.begin(ours, plan.device);
     openSoon();
     log.info('host prepared', { device: plan.device, range: plan.range, mtu: plan.mtu });
   }
@@ -126,6 +128,10 @@ export function createLinuxHost(options: LinuxHostOptions): Host {
     const view = await readView(host, { ...mesh, exposed, apart, fast: fast ?? null });
     if (fast === undefined && view.links.some(({ name }) => isFastPathDevice(name))) return;
     shortcut.open(view);
+    await shortcut.attach(
+      view.links.filter(({ name }) => !moving.has(name)),
+      mesh.device,
+    );
   }
 
   /** Closed, the shortcut does not take a container that it has not heard of for one on another host. */
@@ -271,6 +277,7 @@ export function createLinuxHost(options: LinuxHostOptions): Host {
         prepared();
         await isolate();
         makeRoom(plan);
+        moving.add(hostLinkOf(plan.endpoint));
         const source = sourceFor(readAddress(plan.address).address, exposed);
         return offerLink(host, plan, source, firewall);
       }),

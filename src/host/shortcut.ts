@@ -27,16 +27,19 @@ export interface Shortcut {
   /** Undefined: nobody has asked the kernel yet; false: it has no such programs, or they are not wanted. */
   readonly works: boolean | undefined;
   /** Replaces the programs of an earlier life. `links`: those of our group. */
-  begin(links: readonly LinkState[], device: string): void;
+  begin(links: readonly LinkState[], device: string): Promise<void>;
   /** All packets go the kernel's way until the next `open`. */
   close(): void;
   /** The container behind a link is gone, or about to be. */
   forget(hostLink: string): void;
+  /** From and to the links that have their programs. */
   open(view: ShortcutView): void;
+  /** Gives links their programs: until then what comes by them goes the kernel's way. */
+  attach(links: readonly LinkState[], device: string): Promise<void>;
   /** Has the VXLAN device drop what the plan does not admit, by the marks of the table `ip weft_vxlan`; false where that takes another program. */
-  guard(link: number, plan: FastPathPlan, apart: readonly Cidr[]): boolean;
+  guard(link: number, plan: FastPathPlan, apart: readonly Cidr[]): Promise<boolean>;
   /** Takes our programs off a link. */
-  release(link: number): void;
+  release(link: number): Promise<void>;
 }
 
 const CONTAINER = 'weft_container';
@@ -61,38 +64,44 @@ export function createShortcut(path: string | undefined, wanted: boolean, log: L
   let works: boolean | undefined = wanted ? undefined : false;
 
   /** False where the kernel has not what it takes; a failure later on closes the shortcut. */
-  function use(task: (parts: Loaded, links: Links) => void): boolean {
+  async function use(task: (parts: Loaded, links: Links) => Promise<void>): Promise<boolean> {
     if (works === false) return false;
     const links = openLinks(path);
     try {
       loaded ??= load();
-      task(loaded, links);
+      await task(loaded, links);
       works = true;
       return true;
     } catch (error) {
-      if (!(error instanceof HostError)) throw error;
-      const why = error.message;
-      if (loaded !== undefined) setGate(loaded, false);
-      if (works === true) log.error('the shortcut for packets is closed, they go the usual way', { why });
-      else log.info('this kernel has no shortcut for packets, they go the usual way', { why });
-      works ??= false;
+      giveUp(error);
       return false;
     } finally {
       links.close();
     }
   }
 
-  function attachTo(list: readonly LinkState[], device: string, parts: Loaded, links: Links): void {
-    for (const link of list) {
-      if (isEndpointLink(link)) links.attach(link.index, parts.container);
-      else if (link.name === device) links.attach(link.index, parts.tunnel);
-    }
+  function giveUp(error: unknown): void {
+    if (!(error instanceof HostError)) throw error;
+    const why = error.message;
+    if (loaded !== undefined) setGate(loaded, false);
+    if (works === true) log.error('the shortcut for packets is closed, they go the usual way', { why });
+    else log.info('this kernel has no shortcut for packets, they go the usual way', { why });
+    works ??= false;
   }
 
-  function release(link: number): void {
+  function attach(list: readonly LinkState[], device: string): Promise<boolean> {
+    return use(async (parts, links) => {
+      for (const link of list) {
+        if (isEndpointLink(link)) await links.attach(link.index, parts.container);
+        else if (link.name === device) await links.attach(link.index, parts.tunnel);
+      }
+    });
+  }
+
+  async function release(link: number): Promise<void> {
     const links = openLinks(path);
     try {
-      for (const name of [CONTAINER, TUNNEL, VXLAN]) links.detach(link, name);
+      for (const name of [CONTAINER, TUNNEL, VXLAN]) await links.detach(link, name);
     } catch (error) {
       // A kernel without such programs has none to take off.
       if (!(error instanceof HostError)) throw error;
@@ -105,33 +114,30 @@ export function createShortcut(path: string | undefined, wanted: boolean, log: L
     get works() {
       return works;
     },
-    begin(list, device) {
-      if (use((parts, links) => attachTo(list, device, parts, links))) return;
+    async begin(list, device) {
+      if (await attach(list, device)) return;
       // That of the VXLAN device lets nothing in before it knows the plan, so an earlier life's stays until `guard`, or until another stands there.
-      for (const link of list) if (link.name !== FAST_PATH_DEVICES[4]) release(link.index);
+      for (const link of list) if (link.name !== FAST_PATH_DEVICES[4]) await release(link.index);
     },
     close() {
       if (loaded !== undefined) setGate(loaded, false);
     },
     forget: (hostLink) => loaded?.endpoints.forget(hostLink),
     open(view) {
-      use((parts, links) => {
-        const endpoints = placesOfEndpoints(view);
-        const ways = placesOfWays(view);
-        const owners = view.fast === null ? [] : ownersOf(view.fast, view.apart);
-        const same = parts.endpoints.holds(endpoints) && parts.ways.holds(ways) && parts.owners.holds(owners);
-        if (!same) setGate(parts, false);
-        parts.endpoints.fill(endpoints);
-        parts.ways.fill(ways);
-        parts.owners.fill(owners);
-        attachTo(view.links, view.device, parts, links);
-        setGate(parts, true);
-      });
+      if (loaded === undefined) return;
+      try {
+        show(loaded, view);
+      } catch (error) {
+        giveUp(error);
+      }
+    },
+    async attach(list, device) {
+      await attach(list, device);
     },
     guard(link, plan, apart) {
-      return use(({ owners, vxlan }, links) => {
+      return use(async ({ owners, vxlan }, links) => {
         owners.fill(ownersOf(plan, apart));
-        links.attach(link, vxlan);
+        await links.attach(link, vxlan);
       });
     },
     release,
@@ -155,6 +161,18 @@ function load(): Loaded {
     vxlan: loadProgram(VXLAN, vxlanProgram(maps, Number(ADMITTED_MARK), PROBE_PORT)),
     tunnel: loadProgram(TUNNEL, tunnelProgram(maps)),
   };
+}
+
+function show(parts: Loaded, view: ShortcutView): void {
+  const endpoints = placesOfEndpoints(view);
+  const ways = placesOfWays(view);
+  const owners = view.fast === null ? [] : ownersOf(view.fast, view.apart);
+  const same = parts.endpoints.holds(endpoints) && parts.ways.holds(ways) && parts.owners.holds(owners);
+  if (!same) setGate(parts, false);
+  parts.endpoints.fill(endpoints);
+  parts.ways.fill(ways);
+  parts.owners.fill(owners);
+  setGate(parts, true);
 }
 
 function setGate({ gate }: Loaded, open: boolean): void {

@@ -181,7 +181,7 @@ function attacks(family: UnderlayFamily, shortcut: boolean): void {
     if (!byProgram) return void (await net.run('host', 'tc', 'qdisc', 'del', 'dev', device, 'clsact'));
     const [{ ifindex }] = JSON.parse(await ip('host', `-j link show dev ${device}`));
     const links = openLinks(net.hostPath);
-    links.detach(ifindex, 'weft_vxlan');
+    await links.detach(ifindex, 'weft_vxlan');
     links.close();
   }
 
