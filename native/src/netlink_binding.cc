@@ -1,6 +1,9 @@
 /// netlink(network, requests) → Promise of the answers, both Uint8Array: see netlink.h. Rejects with an Error that has `step` and `errno`.
+/// netlinkBatch does the same for nftables, all requests at once.
 /// On a thread of Node's pool: the kernel lets one program at a time change links, and some of those changes take tens of milliseconds.
 #include "netlink_binding.h"
+
+#include <linux/netlink.h>
 
 #include <cstring>
 
@@ -39,13 +42,14 @@ class Worker : public Napi::AsyncWorker {
   OpenError failure_;
 };
 
-Napi::Value start(const Napi::CallbackInfo& info) {
+Napi::Value start(const Napi::CallbackInfo& info, int protocol) {
   const Napi::Env env = info.Env();
   if (info.Length() != 2 || !info[0].IsNumber() || !isBytes(info[1])) {
     Napi::TypeError::New(env, "expected (network, requests)").ThrowAsJavaScriptException();
     return env.Undefined();
   }
   NetlinkExchange exchange;
+  exchange.protocol = protocol;
   exchange.network = info[0].As<Napi::Number>().Int32Value();
   const auto requests = info[1].As<Napi::Uint8Array>();
   exchange.requests.assign(requests.Data(), requests.Data() + requests.ElementLength());
@@ -56,8 +60,14 @@ Napi::Value start(const Napi::CallbackInfo& info) {
   return promise;
 }
 
+Napi::Value oneByOne(const Napi::CallbackInfo& info) { return start(info, NETLINK_ROUTE); }
+Napi::Value batch(const Napi::CallbackInfo& info) { return start(info, NETLINK_NETFILTER); }
+
 }  // namespace
 
-void exportNetlink(Napi::Env env, Napi::Object exports) { exports.Set("netlink", Napi::Function::New(env, start)); }
+void exportNetlink(Napi::Env env, Napi::Object exports) {
+  exports.Set("netlink", Napi::Function::New(env, oneByOne));
+  exports.Set("netlinkBatch", Napi::Function::New(env, batch));
+}
 
 }  // namespace tuntap

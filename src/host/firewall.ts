@@ -3,6 +3,8 @@ import { HostError } from '../ports/host.ts';
 import { FAST_PATH_ARRIVALS, FAST_PATH_CHAIN } from './firewall-vxlan.ts';
 import { LINK_GROUP } from './names.ts';
 import type { Namespace } from './namespace.ts';
+import { NetlinkError } from './netlink.ts';
+import { addElements, linkAndAddress, MOST_ELEMENTS, type SetOfElements } from './set-elements.ts';
 
 /**
  * The tables `inet weft` and `arp weft`. They do not say who may talk to whom. They hold what routes and sysctls alone do not, because
@@ -20,6 +22,12 @@ export interface GuardedMesh {
   readonly device: string;
   readonly range: Cidr;
 }
+
+/** Of both tables. */
+const SETS: readonly SetOfElements[] = [
+  { family: 'inet', table: 'weft', set: 'endpoints' },
+  { family: 'arp', table: 'weft', set: 'endpoints' },
+];
 
 /** One call at a time. */
 export interface Firewall {
@@ -39,39 +47,40 @@ export interface Firewall {
  */
 export function createFirewall(host: Namespace): Firewall {
   let mesh: GuardedMesh | undefined;
-  let known: ReadonlySet<string> = new Set();
+  let known: Elements = new Map();
 
-  async function make(plan: GuardedMesh, wanted: ReadonlySet<string>): Promise<void> {
+  async function make(plan: GuardedMesh, wanted: Elements): Promise<void> {
     await host.run(['nft', '-f', '-'], tablesOf(plan, wanted));
     mesh = plan;
     known = wanted;
   }
 
-  async function change(wanted: ReadonlySet<string>): Promise<void> {
+  async function change(wanted: Elements): Promise<void> {
     if (mesh === undefined) return;
-    const added = [...wanted].filter((element) => !known.has(element));
-    if (wanted.size - added.length < known.size) return make(mesh, wanted);
+    const added = [...wanted].filter(([element]) => !known.has(element)).map(([, link]) => link);
+    if (wanted.size - added.length < known.size || added.length > MOST_ELEMENTS) return make(mesh, wanted);
     if (added.length === 0) return;
-    const lines = ['inet', 'arp'].map(
-      (family) => `add element ${family} weft endpoints { ${added.join(', ')} }\n`,
-    );
     try {
-      await host.run(['nft', '-f', '-'], lines.join(''));
+      await addElements(
+        host,
+        SETS,
+        added.map(({ link, address }) => linkAndAddress(link, address)),
+      );
       known = wanted;
     } catch (error) {
       // Somebody has taken away the tables.
-      if (!(error instanceof HostError) || !/No such file or directory/.test(error.message)) throw error;
+      if (!(error instanceof NetlinkError) || error.errno !== 'ENOENT') throw error;
       await make(mesh, wanted);
     }
   }
 
   return {
-    raise: (plan, endpoints) => make(plan, new Set(endpoints.map(elementOf))),
-    admit: (endpoints) => change(new Set(endpoints.map(elementOf))),
-    dismiss: (link) => change(new Set([...known].filter((element) => !element.startsWith(`${link} `)))),
+    raise: (plan, endpoints) => make(plan, elementsOf(endpoints)),
+    admit: (endpoints) => change(elementsOf(endpoints)),
+    dismiss: (link) => change(elementsOf([...known.values()].filter((one) => one.link !== link))),
     async remove() {
       mesh = undefined;
-      known = new Set();
+      known = new Map();
       await removeTables(host);
     },
   };
@@ -97,13 +106,16 @@ export async function hasRules(
   }
 }
 
-function elementOf({ link, address }: GuardedLink): string {
-  return `${link} . ${formatIpv4(address)}`;
+/** By how nft spells them. */
+type Elements = ReadonlyMap<string, GuardedLink>;
+
+function elementsOf(endpoints: readonly GuardedLink[]): Elements {
+  return new Map(endpoints.map((one) => [`${one.link} . ${formatIpv4(one.address)}`, one]));
 }
 
-function tablesOf(mesh: GuardedMesh, endpoints: ReadonlySet<string>): string {
+function tablesOf(mesh: GuardedMesh, endpoints: Elements): string {
   const range = formatCidr(mesh.range.start, mesh.range.prefix);
-  const elements = [...endpoints].join(', ');
+  const elements = [...endpoints.keys()].join(', ');
   const own = `set endpoints { type ifname . ipv4_addr; ${elements === '' ? '' : `elements = { ${elements} };`} }`;
   // Adding what is there already changes nothing, so that there is something to delete in any case.
   return `

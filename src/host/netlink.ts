@@ -14,10 +14,10 @@ import {
 
 /**
  * Questions and changes for the kernel by rtnetlink(7), without a program in between: `ask` for lists, `change` for the rest. What they say is in
- * tables.ts, which reads links, addresses, routes, rules and neighbours, and in changes.ts.
+ * tables.ts, which reads links, addresses, routes, rules and neighbours, and in changes.ts. `batch` is for nftables: set-elements.ts.
  */
 export interface Request {
-  /** RTM_…, linux/rtnetlink.h. */
+  /** RTM_…, linux/rtnetlink.h; those of nftables are in linux/netfilter/nfnetlink.h. */
   readonly type: number;
   readonly flags?: number;
   readonly body: Uint8Array;
@@ -37,7 +37,10 @@ export class NetlinkError extends HostError {
 }
 
 interface Addon {
+  /** One after the other. */
   netlink(network: number, requests: Uint8Array): Promise<Uint8Array>;
+  /** As one step, of nftables. */
+  netlinkBatch(network: number, requests: Uint8Array): Promise<Uint8Array>;
 }
 
 /** A list that changes while the kernel writes it is asked for again, so often at most. */
@@ -71,13 +74,19 @@ export async function change(
   return exchange(namespace, changes);
 }
 
+/** All of them as one step, or none; with their flags as they are. Rejects with NetlinkError. */
+export async function batch(namespace: Namespace, requests: readonly Required<Request>[]): Promise<void> {
+  await exchange(namespace, requests, 'netlinkBatch');
+}
+
 async function exchange(
   namespace: Namespace,
   requests: readonly Required<Request>[],
+  by: keyof Addon = 'netlink',
 ): Promise<readonly (readonly Message[])[]> {
   if (requests.length === 0) return [];
   const messages = requests.map(({ type, flags, body }) => writeMessage(type, flags, body));
-  const bytes = await namespace.visit((network) => send(network, joinMessages(messages)));
+  const bytes = await namespace.visit((network) => send(by, network, joinMessages(messages)));
   const answers: Message[][] = requests.map(() => []);
   for (const message of readMessages(bytes)) {
     const request = requests[message.sequence];
@@ -98,10 +107,10 @@ async function exchange(
 
 let addon: Addon | undefined;
 
-async function send(network: number, requests: Uint8Array): Promise<Uint8Array> {
+async function send(by: keyof Addon, network: number, requests: Uint8Array): Promise<Uint8Array> {
   addon ??= createRequire(import.meta.url)('../../native/index.cjs') as Addon;
   try {
-    return await addon.netlink(network, requests);
+    return await addon[by](network, requests);
   } catch (error) {
     const { step, errno, message } = error as { step?: string; errno?: number; message: string };
     const name = errno === undefined ? '' : getSystemErrorName(-errno);

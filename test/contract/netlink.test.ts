@@ -9,6 +9,7 @@ import { after, before, describe, test } from 'node:test';
 import { apply, type Change } from '../../src/host/changes.ts';
 import { hostNamespace, openedNamespace } from '../../src/host/namespace.ts';
 import { change } from '../../src/host/netlink.ts';
+import { addElements, linkAndAddress, MOST_ELEMENTS } from '../../src/host/set-elements.ts';
 import {
   readEntries,
   readLinks,
@@ -270,6 +271,33 @@ describe('netlink', { skip: needsRoot }, () => {
       { do: 'remove neighbour', link: 'weft-4', address: 'fe80::8' },
     ]);
     assert.equal((await entries('weft-4')) + (await ip('neigh', 'show', 'dev', 'weft-4')), '');
+  });
+
+  test('elements of sets are as nft would have put them there, in all of the sets or in none', async () => {
+    const nft = (...words: string[]) => net.run('host', 'nft', ...words);
+    const set = '{ type ifname . ipv4_addr; }';
+    for (const family of ['inet', 'arp']) await nft('add', 'table', family, 'weft-t');
+    await nft('add', 'set', 'inet', 'weft-t', 'places', set);
+    const sets = (['inet', 'arp'] as const).map((family) => ({ family, table: 'weft-t', set: 'places' }));
+    const keys = [linkAndAddress('weft-a', 0x0a200005), linkAndAddress('abcdefghijklmno', 0xfffffffe)];
+    await assert.rejects(addElements(host(), sets, keys), {
+      errno: 'ENOENT',
+      message: /places of arp weft-t/,
+    });
+    assert.doesNotMatch(await nft('list', 'table', 'inet', 'weft-t'), /elements/);
+    await nft('add', 'set', 'arp', 'weft-t', 'places', set);
+    await addElements(host(), sets, keys.slice(0, 1));
+    await addElements(host(), sets, keys);
+    for (const family of ['inet', 'arp']) {
+      const text = (await nft('list', 'table', family, 'weft-t')).replace(/\s+/g, ' ');
+      const elements = /elements = \{ (.*?) \}/.exec(text)?.[1]?.split(', ').sort();
+      assert.deepEqual(elements, ['"abcdefghijklmno" . 255.255.255.254', '"weft-a" . 10.32.0.5']);
+    }
+    const many = Array.from({ length: 3_000 }, (_, number) => linkAndAddress('weft-a', number));
+    await assert.rejects(addElements(host(), sets, many), { code: 'bad-request' });
+    for (let at = 0; at < many.length; at += MOST_ELEMENTS)
+      await addElements(host(), sets, many.slice(at, at + MOST_ELEMENTS));
+    await nft('get', 'element', 'arp', 'weft-t', 'places', '{ weft-a . 0.0.11.183 }');
   });
 
   test('what cannot be a name or an address never reaches the kernel', async () => {
