@@ -30,6 +30,8 @@ interface UpkeepParts {
   readonly isBeingMade: (id: NetworkId) => boolean;
 }
 
+/** After a change, ms: a container that starts waits for the disk itself. */
+const LOOK_AFTER = 100;
 /** What a change did not trigger, or what failed, is looked at again so often, ms. */
 const LOOK_EVERY = 30_000;
 
@@ -104,7 +106,7 @@ export function createUpkeep(parts: UpkeepParts): Upkeep {
   function lookSoon(): void {
     if (looking || closed) return;
     looking = true;
-    clock.setTimer(0, () => {
+    clock.setTimer(LOOK_AFTER, () => {
       looking = false;
       if (closed) return;
       look().catch((error: unknown) => {
