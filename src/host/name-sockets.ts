@@ -76,7 +76,7 @@ async function openIn(
     server.beat();
   }
 
-  /** Docker starts its resolver after the sandbox is there, and on another port when it starts again. */
+  /** Docker starts its resolver after the sandbox is there, so not before there is a question for it; on another port when it starts again. */
   function look(): Promise<void> {
     const now = performance.now();
     const pause = now - opened < YOUNG_MS ? LOOK_MS : LATER_LOOK_MS;
@@ -116,7 +116,7 @@ async function openIn(
   }
 
   try {
-    await Promise.all([restore(), look()]);
+    await restore();
   } catch (error) {
     await server.close();
     throw error;
