@@ -192,8 +192,7 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
     const id = endpointOf(body);
     return locks(id, async () => {
       const record = endpoints.get(id);
-      // Not waited for: a leave that a crash loses is made up for by the DeleteEndpoint that comes next.
-      if (record !== undefined) endpoints.put({ ...record, sandbox: null }).catch(() => undefined);
+      if (record !== undefined) endpoints.note({ ...record, sandbox: null });
       return {};
     });
   }
@@ -209,7 +208,7 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
     if (record === undefined) return;
     offers.forget(id);
     await host.unplug(id);
-    await endpoints.remove(id);
+    endpoints.drop(id);
     log.info('docker container detached', { endpoint: id, address: record.address });
   }
 
@@ -239,6 +238,6 @@ function mtuOf(generic: JsonObject, largest: number): number | null {
   if (mtu >= SMALLEST_MTU && mtu <= largest) return mtu;
   throw new DockerError(
     'not-supported',
-    `--opt ${MTU}=${quote(text)} must be from ${SMALLEST_MTU} to ${largest}, which is what fits between the hosts`,
+    `--opt ${MTU}=${quote(text)} must be from ${SMALLEST_MTU} to ${largest}, the largest packet that this host sends into the mesh`,
   );
 }

@@ -2,8 +2,9 @@ import type { EndpointId, NetworkId } from '../src/core/ids.ts';
 import type { Section, Sections } from '../src/ports/sections.ts';
 
 /**
- * What the door has on disk. Docker tells each thing once and never again, so a call is answered only when its record is stored. Records
- * that belong together are put in one turn of the event loop and so reach the disk together.
+ * What the door has on disk. Docker tells each thing once and never again, so a call is answered only when its record is stored; records
+ * that belong together are put in one turn of the event loop and so reach the disk together. Only what the next call of the same container
+ * says again is noted until that one stores it: the address until CreateEndpoint, the end of an endpoint until ReleaseAddress.
  */
 export interface Records {
   /** By Docker's network id. */
@@ -21,7 +22,7 @@ export interface NetworkRecord {
   readonly id: string;
   readonly network: NetworkId;
   readonly internal: boolean;
-  /** Bytes of a packet in it, when the user chose; null: what fits between the hosts. */
+  /** Bytes of a packet in it, when the user chose; null: what fits everywhere in the mesh. */
   readonly mtu: number | null;
 }
 
@@ -68,6 +69,9 @@ export interface Table<T> {
   /** In memory at once, on disk when it resolves. */
   put(record: T): Promise<void>;
   remove(id: string): Promise<void>;
+  /** As `put` and `remove`, but on disk only with whatever is stored next. */
+  note(record: T): void;
+  drop(id: string): void;
 }
 
 export function openRecords(keeper: Sections): Records {
@@ -81,17 +85,25 @@ export function openRecords(keeper: Sections): Records {
 
 function table<T extends { readonly id: string }>(section: Section<readonly T[]>): Table<T> {
   const records = new Map<string, T>(section.get().map((record) => [record.id, record]));
-  const save = () => section.set([...records.values()]);
+  const all = () => [...records.values()];
   return {
     all: () => section.get(),
     get: (id) => records.get(id),
     put(record) {
       records.set(record.id, record);
-      return save();
+      return section.set(all());
     },
     remove(id) {
       records.delete(id);
-      return save();
+      return section.set(all());
+    },
+    note(record) {
+      records.set(record.id, record);
+      section.note(all());
+    },
+    drop(id) {
+      records.delete(id);
+      section.note(all());
     },
   };
 }

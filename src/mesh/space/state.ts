@@ -18,6 +18,9 @@ export interface SpaceState {
 
 export function openState(keeper: Keeper): SpaceState {
   const watchers = new Set<() => void>();
+  const tell = () => {
+    for (const handler of [...watchers]) handler();
+  };
   const leases = keeper.section('space/leases', checkLeases, NO_LEASES);
   return {
     intents: keeper.section('space/intents', checkEntries, []),
@@ -27,8 +30,12 @@ export function openState(keeper: Keeper): SpaceState {
       get: leases.get,
       set(value) {
         const stored = leases.set(value);
-        for (const handler of [...watchers]) handler();
+        tell();
         return stored;
+      },
+      note(value) {
+        leases.note(value);
+        tell();
       },
     },
     watchLeases(handler) {
