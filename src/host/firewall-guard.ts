@@ -4,8 +4,8 @@ import type { Log } from '../ports/log.ts';
 import { searchPath } from './command.ts';
 
 /**
- * Two programs that run as long as the daemon does. `nft monitor` tells when somebody takes our tables away, or the rules in them, so that
- * they are put back. `nft -i` owns a second copy of what keeps networks apart: the kernel lets nobody else change or flush the table of a
+ * Two programs that run as long as the daemon does. `nft monitor` tells when somebody takes our tables away, or what is in them, so that
+ * it is put back. `nft -i` owns a second copy of what keeps networks apart: the kernel lets nobody else change or flush the table of a
  * living owner (NFT_TABLE_F_OWNER, Linux 5.12), so that nothing is open between a `nft flush ruleset` and the moment when the other tables are back.
  */
 export interface FirewallGuard {
@@ -19,7 +19,7 @@ const HELD = 'weft-held';
 const PATIENCE = 5_000;
 
 /**
- * `path`: the network namespace; absent: that of this process. `onTaken` is called when one of our tables or rules was deleted, by whomever.
+ * `path`: the network namespace; absent: that of this process. `onTaken` is called when one of our tables or something in one was deleted, by whomever.
  */
 export function createFirewallGuard(path: string | undefined, log: Log, onTaken: () => void): FirewallGuard {
   const enter = path === undefined ? [] : ['nsenter', `--net=${path}`, '--'];
@@ -42,7 +42,7 @@ export function createFirewallGuard(path: string | undefined, log: Log, onTaken:
   }
 
   const monitor = start(['monitor', 'destroy'], (line) => {
-    if (/^(delete|destroy) (table|rule) (inet|arp|ip6?) weft/.test(line)) onTaken();
+    if (/^(delete|destroy) (table|chain|rule|set|element) (inet|arp|ip6?) weft/.test(line)) onTaken();
   });
   let hear: (line: string) => void = () => {};
   const owner = start(['-i'], (line) => hear(line));

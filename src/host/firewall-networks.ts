@@ -1,16 +1,27 @@
 import { type Cidr, formatCidr } from '../core/address.ts';
 import type { Namespace } from './namespace.ts';
+import { createOwnTables } from './own-tables.ts';
 
 /**
  * The table `inet weft-networks`: who has an address in one of the subnets talks only inside of it. Every packet between containers is
  * forwarded, on the host that it leaves and on the one that it comes to, whatever way it takes between them; what the host itself sends
  * and receives is not. A table of its own, because a restart of the daemon must find it as it was: only `setNetworks` changes it.
  */
-export async function raiseIsolation(host: Namespace, subnets: readonly Cidr[]): Promise<void> {
-  // Adding what is there already changes nothing, so that there is something to delete in any case; all of it is one step.
-  const lines = ['add table inet weft-networks', 'delete table inet weft-networks'];
-  if (subnets.length > 0) lines.push(`table inet weft-networks {\n${isolationOf(subnets)}\n}`);
-  await host.run(['nft', '-f', '-'], `${lines.join('\n')}\n`);
+export interface NetworksTable {
+  raise(subnets: readonly Cidr[]): Promise<void>;
+  /** Whether nobody has taken anything out of it. */
+  isWhole(): Promise<boolean>;
+}
+
+const NAME = 'inet weft-networks';
+
+export function createNetworksTable(host: Namespace): NetworksTable {
+  const table = createOwnTables(host, [NAME]);
+  return {
+    raise: (subnets) =>
+      table.load(subnets.length === 0 ? '' : `table ${NAME} {\n${isolationOf(subnets)}\n}\n`),
+    isWhole: () => table.areWhole(),
+  };
 }
 
 /** The body of the table. */

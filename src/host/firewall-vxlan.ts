@@ -3,12 +3,12 @@ import {
   FAST_PATH_DEVICES,
   type FastPathCounters,
   type FastPathPlan,
-  HostError,
   PROBE_PORT,
   type UnderlayFamily,
   underlayFamily,
 } from '../ports/host.ts';
 import type { Namespace } from './namespace.ts';
+import { createOwnTables } from './own-tables.ts';
 
 /**
  * The tables `ip weft_vxlan` and, where a peer's underlay is that, `ip6 weft_vxlan`: what the kernel unpacks for us. They see a packet before the
@@ -59,21 +59,14 @@ export interface AdmissionCounters {
   readonly sent: Counters;
 }
 
-/** What was loaded last and how nft lists it: tells whether somebody has changed it since. */
 export interface Admission {
-  /** `byProgram`: a program at the device checks what is inside. */
+  /** `byProgram`: a program at the device checks what is inside. Does nothing where that is how it is already. */
   raise(plan: FastPathPlan, byProgram: boolean): Promise<void>;
+  /** Whether nobody has taken anything out of the tables. */
+  isWhole(): Promise<boolean>;
   remove(): Promise<void>;
   /** All zero when the table is missing. */
   counters(): Promise<AdmissionCounters>;
-}
-
-/** The tables that the plan takes, as nft lists them. */
-export function admissionTables({ peers }: FastPathPlan): readonly string[] {
-  const families = FAMILIES.filter(
-    (family) => family === 4 || peers.some(({ underlay }) => underlayFamily(underlay) === family),
-  );
-  return families.map((family) => `${OUTER[family]} ${TABLE}`);
 }
 
 export function createAdmission(host: Namespace): Admission {
@@ -87,6 +80,9 @@ export function createAdmission(host: Namespace): Admission {
     async raise(plan, byProgram) {
       for (const table of tables) await table.raise(plan, byProgram);
     },
+    async isWhole() {
+      return !(await Promise.all(tables.map((table) => table.isWhole()))).includes(false);
+    },
     async remove() {
       for (const table of tables) await table.remove();
     },
@@ -94,36 +90,23 @@ export function createAdmission(host: Namespace): Admission {
 }
 
 function createTable(host: Namespace, family: UnderlayFamily): Admission {
-  const name = [OUTER[family], TABLE] as const;
-  let loaded: { text: string; listed: string } | undefined;
-
-  /** Undefined when there is no such table. */
-  async function list(option: string): Promise<string | undefined> {
-    try {
-      return await host.run(['nft', option, 'list', 'table', ...name]);
-    } catch (error) {
-      if (isMissing(error)) return undefined;
-      throw error;
-    }
-  }
+  const table = createOwnTables(host, [`${OUTER[family]} ${TABLE}`]);
+  let loaded: string | undefined;
 
   async function counters(): Promise<AdmissionCounters> {
-    const text = await list('-j');
+    const text = await table.list('-j');
     return { received: countersIn(text, 'peers'), sent: countersIn(text, 'sent') };
   }
 
   async function remove(): Promise<void> {
     loaded = undefined;
-    try {
-      await host.run(['nft', 'delete', 'table', ...name]);
-    } catch (error) {
-      if (!isMissing(error)) throw error;
-    }
+    await table.load('');
   }
 
   return {
     counters,
     remove,
+    isWhole: () => table.areWhole(),
     async raise(whole, checked) {
       const plan = {
         ...whole,
@@ -133,17 +116,12 @@ function createTable(host: Namespace, family: UnderlayFamily): Admission {
       const byProgram = family === 4 && checked;
       const textWith = (before: AdmissionCounters) => tableOf(family, plan, byProgram, before);
       const text = textWith({ received: new Map(), sent: new Map() });
-      if (loaded?.text === text && (await list('--stateless')) === loaded.listed) return;
-      // One step: at no moment is there less of it than before, and what was counted stays.
-      const lines = [`add table ${name.join(' ')}`, `delete table ${name.join(' ')}`];
-      await host.run(['nft', '-f', '-'], [...lines, textWith(await counters())].join('\n'));
-      loaded = { text, listed: (await list('--stateless')) ?? '' };
+      if (loaded === text && (await table.areWhole())) return;
+      // What was counted stays.
+      await table.load(textWith(await counters()));
+      loaded = text;
     },
   };
-}
-
-function isMissing(error: unknown): boolean {
-  return error instanceof HostError && /No such file or directory/.test(error.message);
 }
 
 function tableOf(

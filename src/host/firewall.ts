@@ -1,9 +1,9 @@
 import { type Cidr, formatCidr, formatIpv4 } from '../core/address.ts';
-import { HostError } from '../ports/host.ts';
 import { FAST_PATH_ARRIVALS, FAST_PATH_CHAIN } from './firewall-vxlan.ts';
 import { LINK_GROUP } from './names.ts';
 import type { Namespace } from './namespace.ts';
 import { NetlinkError } from './netlink.ts';
+import { createOwnTables } from './own-tables.ts';
 import { addElements, linkAndAddress, MOST_ELEMENTS, type SetOfElements } from './set-elements.ts';
 
 /**
@@ -24,9 +24,10 @@ export interface GuardedMesh {
 }
 
 /** Of both tables. */
+const SET = 'endpoints';
 const SETS: readonly SetOfElements[] = [
-  { family: 'inet', table: 'weft', set: 'endpoints' },
-  { family: 'arp', table: 'weft', set: 'endpoints' },
+  { family: 'inet', table: 'weft', set: SET },
+  { family: 'arp', table: 'weft', set: SET },
 ];
 
 /** One call at a time. */
@@ -37,6 +38,8 @@ export interface Firewall {
   admit(endpoints: readonly GuardedLink[]): Promise<void>;
   /** One endpoint less. Fine when it is none. */
   dismiss(link: string): Promise<void>;
+  /** Whether nobody has taken anything out of the tables. */
+  isWhole(): Promise<boolean>;
   remove(): Promise<void>;
 }
 
@@ -46,64 +49,50 @@ export interface Firewall {
  * what somebody else did to the rules.
  */
 export function createFirewall(host: Namespace): Firewall {
+  const tables = createOwnTables(host, ['inet weft', 'arp weft']);
   let mesh: GuardedMesh | undefined;
   let known: Elements = new Map();
 
-  async function make(plan: GuardedMesh, wanted: Elements): Promise<void> {
-    await host.run(['nft', '-f', '-'], tablesOf(plan, wanted));
+  async function raise(plan: GuardedMesh, wanted: Elements): Promise<void> {
+    await tables.load(tablesOf(plan, wanted));
     mesh = plan;
     known = wanted;
   }
 
   async function change(wanted: Elements): Promise<void> {
     if (mesh === undefined) return;
-    const added = [...wanted].filter(([element]) => !known.has(element)).map(([, link]) => link);
-    if (wanted.size - added.length < known.size || added.length > MOST_ELEMENTS) return make(mesh, wanted);
-    if (added.length === 0) return;
+    const more: Elements = new Map([...wanted].filter(([element]) => !known.has(element)));
+    const isLess = wanted.size - more.size < known.size;
+    if (!isLess && more.size === 0) return;
+    if (isLess || more.size > MOST_ELEMENTS || !(await add(more)))
+      await tables.refill(tablesOf(mesh, wanted), SET, [...wanted.keys()]);
+    known = wanted;
+  }
+
+  /** False where somebody has taken the tables away. */
+  async function add(elements: Elements): Promise<boolean> {
+    const keys = Array.from(elements.values(), ({ link, address }) => linkAndAddress(link, address));
     try {
-      await addElements(
-        host,
-        SETS,
-        added.map(({ link, address }) => linkAndAddress(link, address)),
-      );
-      known = wanted;
+      await addElements(host, SETS, keys);
     } catch (error) {
-      // Somebody has taken away the tables.
-      if (!(error instanceof NetlinkError) || error.errno !== 'ENOENT') throw error;
-      await make(mesh, wanted);
+      if (error instanceof NetlinkError && error.errno === 'ENOENT') return false;
+      throw error;
     }
+    tables.added(SET, [...elements.keys()]);
+    return true;
   }
 
   return {
-    raise: (plan, endpoints) => make(plan, elementsOf(endpoints)),
+    raise: (plan, endpoints) => raise(plan, elementsOf(endpoints)),
     admit: (endpoints) => change(elementsOf(endpoints)),
     dismiss: (link) => change(elementsOf([...known.values()].filter((one) => one.link !== link))),
+    isWhole: () => tables.areWhole(),
     async remove() {
       mesh = undefined;
       known = new Map();
-      await removeTables(host);
+      await tables.load('');
     },
   };
-}
-
-/** Whether all the tables are there and, in those of `whole`, no chain has lost all its rules: we make none without. */
-export async function hasRules(
-  host: Namespace,
-  whole: readonly string[],
-  others: readonly string[],
-): Promise<boolean> {
-  // One at a time: of several families nft 1.0.6 finds only the tables of the last.
-  const list = (table: string) => host.run(['nft', '--terse', 'list', 'table', ...table.split(' ')]);
-  try {
-    for (const table of others) await list(table);
-    for (const table of whole) {
-      if (/chain \S+ \{\s*(type [^\n]*\s*)?\}/.test(await list(table))) return false;
-    }
-    return true;
-  } catch (error) {
-    if (!(error instanceof HostError) || !/No such file or directory/.test(error.message)) throw error;
-    return false;
-  }
 }
 
 /** By how nft spells them. */
@@ -116,13 +105,8 @@ function elementsOf(endpoints: readonly GuardedLink[]): Elements {
 function tablesOf(mesh: GuardedMesh, endpoints: Elements): string {
   const range = formatCidr(mesh.range.start, mesh.range.prefix);
   const elements = [...endpoints.keys()].join(', ');
-  const own = `set endpoints { type ifname . ipv4_addr; ${elements === '' ? '' : `elements = { ${elements} };`} }`;
-  // Adding what is there already changes nothing, so that there is something to delete in any case.
+  const own = `set ${SET} { type ifname . ipv4_addr; ${elements === '' ? '' : `elements = { ${elements} };`} }`;
   return `
-add table inet weft
-add table arp weft
-delete table inet weft
-delete table arp weft
 table inet weft {
   ${own}
   chain fast {
@@ -142,7 +126,7 @@ table inet weft {
   chain ours {
     ${FAST_PATH_ARRIVALS}
     ip daddr != ${range} counter drop
-    iifname . ip saddr @endpoints accept
+    iifname . ip saddr @${SET} accept
     iifname ${mesh.device} meta nfproto ipv4 accept
     counter drop
   }
@@ -155,18 +139,8 @@ table arp weft {
   ${own}
   chain arriving {
     type filter hook input priority filter; policy accept;
-    iifgroup ${LINK_GROUP} iifname . arp saddr ip != @endpoints counter drop
+    iifgroup ${LINK_GROUP} iifname . arp saddr ip != @${SET} counter drop
   }
 }
 `;
-}
-
-async function removeTables(host: Namespace): Promise<void> {
-  for (const family of ['inet', 'arp']) {
-    try {
-      await host.run(['nft', 'delete', 'table', family, 'weft']);
-    } catch (error) {
-      if (!(error instanceof HostError) || !/No such file or directory/.test(error.message)) throw error;
-    }
-  }
 }

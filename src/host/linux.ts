@@ -17,10 +17,10 @@ import type { Log } from '../ports/log.ts';
 import { apply } from './changes.ts';
 import { checkMachine, checkMesh, checkOverlap, isOurDevice, prepareDevice } from './device.ts';
 import { fastPathSources, raiseFastPath, readFastPath, readSent, removeFastPath } from './fast-path.ts';
-import { createFirewall, hasRules } from './firewall.ts';
+import { createFirewall } from './firewall.ts';
 import { createFirewallGuard, type FirewallGuard } from './firewall-guard.ts';
-import { isolationOf, raiseIsolation } from './firewall-networks.ts';
-import { admissionTables, createAdmission } from './firewall-vxlan.ts';
+import { createNetworksTable, isolationOf } from './firewall-networks.ts';
+import { createAdmission } from './firewall-vxlan.ts';
 import { admitForwarding, removeForwarding } from './forwarding.ts';
 import { readIdleLinks } from './holder.ts';
 import { readAddress, readNetwork } from './ipv4.ts';
@@ -69,6 +69,7 @@ export function createLinuxHost(options: LinuxHostOptions): Host {
   let exposed: readonly Cidr[] = [];
   const admission = createAdmission(host);
   const firewall = createFirewall(host);
+  const networksTable = createNetworksTable(host);
   const shortcut = createShortcut(netns, options.shortcut ?? true, log);
   /** Undefined: not told yet in this life. */
   let fast: FastPathPlan | null | undefined;
@@ -159,23 +160,25 @@ export function createLinuxHost(options: LinuxHostOptions): Host {
   async function isolate(): Promise<void> {
     if (unapplied === undefined) return;
     shortcut.close();
-    await raiseIsolation(host, unapplied);
+    await networksTable.raise(unapplied);
     apart = unapplied;
     unapplied = undefined;
     await firewallGuard?.hold(isolationOf(apart));
     openSoon();
   }
 
-  /** Puts back the tables that somebody has taken away, or the rules in them. */
+  /** Puts back what somebody has taken out of our tables. Our own changes bring us here, too. */
   async function putBack(): Promise<void> {
     lookUnderWay = false;
     if (mesh === undefined) return;
-    const own = ['inet weft', 'arp weft', ...((apart ?? []).length > 0 ? ['inet weft-networks'] : [])];
-    if (await hasRules(host, own, fast == null ? [] : admissionTables(fast))) return;
-    log.warn('somebody has removed rules of the firewall: putting them back');
-    if (apart !== undefined) await raiseIsolation(host, apart);
-    await firewall.raise(mesh, guardedLinks(await readLinks(host)));
-    if (fast != null) await setFastPath(fast);
+    const lost = async (which: { isWhole(): Promise<boolean> }, tables: string) => {
+      if (await which.isWhole()) return false;
+      log.warn('somebody has removed rules of the firewall: putting them back', { tables });
+      return true;
+    };
+    if (apart !== undefined && (await lost(networksTable, 'weft-networks'))) await networksTable.raise(apart);
+    if (await lost(firewall, 'weft')) await firewall.raise(mesh, guardedLinks(await readLinks(host)));
+    if (fast != null && (await lost(admission, 'weft_vxlan'))) await setFastPath(fast);
   }
 
   function lookSoon(): void {
@@ -251,7 +254,7 @@ export function createLinuxHost(options: LinuxHostOptions): Host {
     await removeRoutes(host, await readRoutes(host));
     await firewall.remove();
     await removeForwarding(host);
-    await raiseIsolation(host, []);
+    await networksTable.raise([]);
     unapplied = undefined;
     apart = undefined;
     await firewallGuard?.hold('');
