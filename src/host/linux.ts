@@ -18,9 +18,9 @@ import { apply } from './changes.ts';
 import { checkMachine, checkMesh, checkOverlap, isOurDevice, prepareDevice } from './device.ts';
 import { fastPathSources, raiseFastPath, readFastPath, readSent, removeFastPath } from './fast-path.ts';
 import { createFirewall } from './firewall.ts';
-import { createFirewallGuard, type FirewallGuard } from './firewall-guard.ts';
 import { createNetworksTable, isolationOf } from './firewall-networks.ts';
 import { createAdmission } from './firewall-vxlan.ts';
+import { createFirewallWatch } from './firewall-watch.ts';
 import { admitForwarding, removeForwarding } from './forwarding.ts';
 import { readIdleLinks } from './holder.ts';
 import { readAddress, readNetwork } from './ipv4.ts';
@@ -77,8 +77,7 @@ export function createLinuxHost(options: LinuxHostOptions): Host {
   let unapplied: readonly Cidr[] | undefined;
   /** Undefined: not told yet in this life. */
   let apart: readonly Cidr[] | undefined;
-  let firewallGuard: FirewallGuard | undefined;
-  let lookUnderWay = false;
+  const watch = createFirewallWatch({ path: netns, log, exclusively, putBack });
   let openUnderWay = false;
   const moving = createMovingLinks(openSoon);
 
@@ -163,13 +162,12 @@ export function createLinuxHost(options: LinuxHostOptions): Host {
     await networksTable.raise(unapplied);
     apart = unapplied;
     unapplied = undefined;
-    await firewallGuard?.hold(isolationOf(apart));
+    await watch.hold(isolationOf(apart));
     openSoon();
   }
 
   /** Puts back what somebody has taken out of our tables. Our own changes bring us here, too. */
   async function putBack(): Promise<void> {
-    lookUnderWay = false;
     if (mesh === undefined) return;
     const lost = async (which: { isWhole(): Promise<boolean> }, tables: string) => {
       if (await which.isWhole()) return false;
@@ -179,25 +177,6 @@ export function createLinuxHost(options: LinuxHostOptions): Host {
     if (apart !== undefined && (await lost(networksTable, 'weft-networks'))) await networksTable.raise(apart);
     if (await lost(firewall, 'weft')) await firewall.raise(mesh, guardedLinks(await readLinks(host)));
     if (fast != null && (await lost(admission, 'weft_vxlan'))) await setFastPath(fast);
-  }
-
-  function lookSoon(): void {
-    if (lookUnderWay) return;
-    lookUnderWay = true;
-    exclusively(putBack).catch((error: unknown) =>
-      log.error('rules of the firewall cannot be put back', { error: String(error) }),
-    );
-  }
-
-  async function guard(): Promise<() => Promise<void>> {
-    await firewallGuard?.stop();
-    const started = createFirewallGuard(netns, log, lookSoon);
-    firewallGuard = started;
-    await started.hold(isolationOf(apart ?? []));
-    return async () => {
-      if (firewallGuard === started) firewallGuard = undefined;
-      await started.stop();
-    };
   }
 
   async function setHostAddresses(addresses: readonly HostAddress[]): Promise<void> {
@@ -257,7 +236,7 @@ export function createLinuxHost(options: LinuxHostOptions): Host {
     await networksTable.raise([]);
     unapplied = undefined;
     apart = undefined;
-    await firewallGuard?.hold('');
+    await watch.hold('');
     await ledger.clear();
     mesh = undefined;
     exposed = [];
@@ -311,7 +290,7 @@ export function createLinuxHost(options: LinuxHostOptions): Host {
         return isolate();
       });
     },
-    guard: () => exclusively(guard),
+    guard: () => exclusively(watch.begin),
     setHostAddresses: (addresses) => exclusively(() => setHostAddresses(addresses)),
     setFastPath: (plan) => exclusively(() => setFastPath(plan)),
     fastPath: () => exclusively(() => readFastPath(host, admission)),
