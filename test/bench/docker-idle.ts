@@ -10,13 +10,24 @@ export interface IdleDriver {
   close(): void;
 }
 
-const NAME = 'idle';
-const SUBNET = '10.99.0.0/24';
 const TYPE = 'application/vnd.docker.plugins.v1.2+json';
 
-/** Makes the driver of the host and the network `idle`, for at most `containers` containers, one after the other. */
-export async function createIdleDriver(host: DockerHost, containers: number): Promise<IdleDriver> {
-  const links = Array.from({ length: containers }, (_, at) => `idle${at}`);
+export interface IdlePlan {
+  /** Of the driver and its network; at most six letters. */
+  readonly name: string;
+  readonly subnet: `${string}.0/24`;
+  /** Whether containers leave by its network: Docker then gives them no second interface. Nobody is there. */
+  readonly leadsOut: boolean;
+}
+
+/** Makes the driver of the host and its network, for at most `containers` containers, one after the other. */
+export async function createIdleDriver(
+  host: DockerHost,
+  containers: number,
+  { name, subnet, leadsOut }: IdlePlan,
+): Promise<IdleDriver> {
+  const links = Array.from({ length: containers }, (_, at) => `${name}${at}`);
+  const way = leadsOut ? { Gateway: subnet.replace('.0/24', '.1') } : {};
   const lines = links.map((link) => `link add ${link} type veth peer name ${link}h\nlink set ${link}h up\n`);
   await host.run(['ip', '-batch', '-'], { say: null, input: lines.join('') });
 
@@ -24,15 +35,17 @@ export async function createIdleDriver(host: DockerHost, containers: number): Pr
     'Plugin.Activate': () => ({ Implements: ['NetworkDriver', 'IpamDriver'] }),
     'NetworkDriver.GetCapabilities': () => ({ Scope: 'local', ConnectivityScope: 'global' }),
     'IpamDriver.GetDefaultAddressSpaces': () => ({
-      LocalDefaultAddressSpace: 'IdleLocal',
-      GlobalDefaultAddressSpace: 'IdleGlobal',
+      LocalDefaultAddressSpace: `${name}Local`,
+      GlobalDefaultAddressSpace: `${name}Global`,
     }),
     'IpamDriver.RequestPool': () => {
-      return { PoolID: NAME, Pool: SUBNET, Data: { 'com.docker.network.gateway': SUBNET } };
+      return { PoolID: name, Pool: subnet, Data: { 'com.docker.network.gateway': subnet } };
     },
-    'IpamDriver.RequestAddress': () => ({ Address: SUBNET.replace('.0/', '.9/'), Data: {} }),
+    'IpamDriver.RequestAddress': () => ({ Address: subnet.replace('.0/', '.9/'), Data: {} }),
     'NetworkDriver.CreateEndpoint': () => ({ Interface: { MacAddress: '02:57:00:00:00:09' } }),
-    'NetworkDriver.Join': () => ({ InterfaceName: { SrcName: links.shift() ?? '', DstPrefix: 'eth' } }),
+    'NetworkDriver.Join': () => {
+      return { InterfaceName: { SrcName: links.shift() ?? '', DstPrefix: 'eth' }, ...way };
+    },
     'NetworkDriver.EndpointOperInfo': () => ({ Value: {} }),
   };
   const server = createServer((request, response) => {
@@ -45,13 +58,13 @@ export async function createIdleDriver(host: DockerHost, containers: number): Pr
   });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(host.file(`/run/docker/plugins/${NAME}.sock`), resolve);
+    server.listen(host.file(`/run/docker/plugins/${name}.sock`), resolve);
   });
   try {
-    await host.ask('network', 'create', '-d', NAME, '--ipam-driver', NAME, '--subnet', SUBNET, NAME);
+    await host.ask('network', 'create', '-d', name, '--ipam-driver', name, '--subnet', subnet, name);
   } catch (error) {
     server.close();
     throw error;
   }
-  return { name: NAME, close: () => void server.close() };
+  return { name, close: () => void server.close() };
 }

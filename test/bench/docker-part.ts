@@ -18,7 +18,7 @@ export const docker: Part = async ({ quick, progress, save }) => {
     return;
   }
   const rounds = quick ? 2 : ROUNDS;
-  progress(`docker run, ${rounds} times on each of four networks, and then a crowd`);
+  progress(`docker run, ${rounds} times on each of five networks, and then a crowd`);
   const figures = await dockerRun(silent, rounds);
   const text = toMarkdown(figures, rounds);
   console.log(text);
@@ -31,7 +31,7 @@ export const docker: Part = async ({ quick, progress, save }) => {
 
 function toMarkdown({ run, name, crowd }: DockerFigures, rounds: number): string {
   const machine = describeMachine();
-  const { bridge, named, idle, weft } = run;
+  const { bridge, named, idle, outlet, weft } = run;
   const extra = weft.median - bridge.median;
   const { containers, failures, duplicates, took } = crowd;
   return [
@@ -45,6 +45,7 @@ function toMarkdown({ run, name, crowd }: DockerFigures, rounds: number): string
     row("`docker run -d` on Docker's default bridge", milliseconds(bridge), '', undefined),
     row("on a bridge network of the user's own", milliseconds(named), '', undefined),
     row('on a network of a driver that does nothing but answer', milliseconds(idle), '', undefined),
+    row('the same, without a second interface as the way out', milliseconds(outlet), '', undefined),
     row('on a network of weft', milliseconds(weft), '', undefined),
     row(
       'weft more than the default bridge',
@@ -68,7 +69,8 @@ function toMarkdown({ run, name, crowd }: DockerFigures, rounds: number): string
     ),
     '',
     'On every network but its default bridge Docker starts a resolver for the container, and on those of drivers outside of it a second interface as',
-    'the way out. Both are in the time of a driver that does nothing but answer.',
+    'the way out. Both are in the time of a driver that does nothing but answer. Without the second interface it shows what no driver can go below:',
+    '[docker-plugin/README.md](../../docker-plugin/README.md).',
     '',
   ].join('\n');
 }

@@ -3,7 +3,7 @@ import { createDockerLab, type DockerLab } from '../lab/docker.ts';
 import type { DockerHost } from '../lab/docker-host.ts';
 import type { Echo } from '../lab/echo.ts';
 import { until } from '../lab/wait.ts';
-import { createIdleDriver } from './docker-idle.ts';
+import { createIdleDriver, type IdleDriver, type IdlePlan } from './docker-idle.ts';
 import { type Series, series } from './statistics.ts';
 
 /** Milliseconds throughout. */
@@ -22,6 +22,8 @@ export interface Runs {
   readonly named: Series;
   /** A driver that does nothing but answer: see docker-idle.ts. */
   readonly idle: Series;
+  /** The same, where containers leave by its network: no second interface. */
+  readonly outlet: Series;
   readonly weft: Series;
 }
 
@@ -58,21 +60,32 @@ export async function dockerRun(echo: Echo, rounds: number): Promise<DockerFigur
 
 async function runs(host: DockerHost, rounds: number): Promise<Runs> {
   await host.ask('network', 'create', 'named');
-  const driver = await createIdleDriver(host, rounds + 1);
+  const plans: readonly IdlePlan[] = [
+    { name: 'idle', subnet: '10.99.0.0/24', leadsOut: false },
+    { name: 'outlet', subnet: '10.99.1.0/24', leadsOut: true },
+  ];
+  const drivers: IdleDriver[] = [];
   try {
-    const networks = { bridge: 'bridge', named: 'named', idle: driver.name, weft: 'app' };
+    for (const plan of plans) drivers.push(await createIdleDriver(host, rounds + 1, plan));
+    const networks = { bridge: 'bridge', named: 'named', idle: 'idle', outlet: 'outlet', weft: 'app' };
     // Docker makes its bridge for the way out with the first container.
     for (const network of Object.values(networks)) await timedRun(host, network);
-    const times: Record<keyof Runs, number[]> = { bridge: [], named: [], idle: [], weft: [] };
+    const times: Record<keyof Runs, number[]> = { bridge: [], named: [], idle: [], outlet: [], weft: [] };
     for (let round = 0; round < rounds; round++) {
-      for (const kind of ['bridge', 'named', 'idle', 'weft'] as const) {
+      for (const kind of ['bridge', 'named', 'idle', 'outlet', 'weft'] as const) {
         times[kind].push(await timedRun(host, networks[kind]));
       }
     }
-    const { bridge, named, idle, weft } = times;
-    return { bridge: series(bridge), named: series(named), idle: series(idle), weft: series(weft) };
+    const { bridge, named, idle, outlet, weft } = times;
+    return {
+      bridge: series(bridge),
+      named: series(named),
+      idle: series(idle),
+      outlet: series(outlet),
+      weft: series(weft),
+    };
   } finally {
-    driver.close();
+    for (const driver of drivers) driver.close();
   }
 }
 
