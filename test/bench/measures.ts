@@ -26,7 +26,7 @@ export type Figures = Record<string, number>;
  *   h<n>        n TCP streams from host to host
  *   u<size>     thousands of UDP packets a second with less than 1 % lost; u<size>Flood: what arrives of a flood
  *   ping        round trip on an idle path, us, average and 99th percentile; loaded: the same beside four TCP streams
- *   trips       thousands of requests and responses a second, one at a time
+ *   trips       thousands of requests and responses a second, one at a time, both ends on one core
  *   memory      resident MB of the larger daemon
  */
 export async function measure(place: Place, test: string, seconds: number): Promise<Figures> {

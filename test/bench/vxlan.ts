@@ -12,7 +12,7 @@ const BASE = 'vxlan';
 const TESTS: Readonly<Record<string, string>> = {
   t1: 'one TCP stream, Gbit/s',
   t4: 'four TCP streams, Gbit/s',
-  trips: 'requests and responses, thousands a second',
+  trips: 'requests and responses on one core, thousands a second',
   u64: '64-byte packets with less than 1 % lost, thousands a second',
 };
 const GOAL = 0.97;
