@@ -103,7 +103,7 @@ function renderHandover({ from, to, handed, kept }: HandedOver): string {
   const [old, heir] = [clean(from.nickname), clean(to.nickname)];
   const first =
     handed.length === 0
-      ? `${heir} has become nobody's heir.\n`
+      ? `${old} has no role that could go to ${heir}: nothing has changed.\n`
       : `${heir} is now the heir of ${listed(handed)}; ${old} was.\n`;
   return (
     first +
