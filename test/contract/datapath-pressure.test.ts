@@ -122,22 +122,19 @@ describe('datapath: under pressure', { skip: missing() ?? false }, () => {
     ...Object.entries(SIEGES).map(([whom, prepare]) => [whom, prepare, 1] as const),
     ['a peer behind a slow device of this host', SIEGES['a peer behind a slow device of this host'], 2],
   ] as const)
-    test(`a flood to ${whom} leaves another peer its rate, and no memory is taken for it, with queues: ${queues}`, async () => {
+    test(`a flood to ${whom} leaves another peer its rate, and no memory is taken for it, with queues: ${queues}`, async ({
+      signal,
+    }) => {
       const [one, two, whole] = await open(3, { queues });
       const three = whole.hosts[2] as PathHost;
       prepare(whole, one);
       const paced = ['-t', '2', '-b', '50M'];
       const alone = await stream(one, two, ...paced);
       const before = residentBytes();
-      const flood = spawn('ip', [
-        'netns',
-        'exec',
-        one.namespace,
-        process.execPath,
-        '-e',
-        FLOOD,
-        three.address,
-      ]);
+      const words = ['netns', 'exec', one.namespace, process.execPath, '-e', FLOOD, three.address];
+      // When this test is given up it ends, too: else nothing would.
+      const flood = spawn('ip', words, { signal, killSignal: 'SIGKILL' });
+      flood.on('error', () => {});
       const besieged = await stream(one, two, ...paced).finally(() => flood.kill('SIGKILL'));
       assert.ok(besieged.rate > 0.8 * alone.rate, `${alone.rate} alone, ${besieged.rate} besieged`);
       assert.ok(residentBytes() - before < 16 << 20, `grew by ${residentBytes() - before} bytes`);
