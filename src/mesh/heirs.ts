@@ -33,19 +33,23 @@ export function checkHeir(value: unknown, _mesh: MeshId, crypto: Crypto): Checke
   return { ok: false, problem: 'malformed', message: 'not the record of an heir' };
 }
 
-/** A member whose heir stays who it is, and why. */
+/** Why the heir of a member stays who it is. */
+export const KEPT_REASONS = [
+  /** It would be its own heir. */
+  'itself',
+  /** The other was its heir before. */
+  'had-it',
+  /** Its heir has changed as often as it may. */
+  'too-often',
+  /** It is the heir of the other, or of that one's heir: without the other nobody would be left for it, as there is now. */
+  'circle',
+  /** It was removed, which this peer has agreed to. */
+  'removed',
+] as const;
+
 export interface Kept {
   readonly peer: PeerId;
-  readonly why: /** It would be its own heir. */
-    | 'itself'
-    /** The other was its heir before. */
-    | 'had-it'
-    /** Its heir has changed as often as it may. */
-    | 'too-often'
-    /** It is the heir of the other, or of that one's heir: without the other nobody would be left for it, as there is now. */
-    | 'circle'
-    /** It was removed, which this peer has agreed to. */
-    | 'removed';
+  readonly why: (typeof KEPT_REASONS)[number];
 }
 
 /** What `self` may hand to `to` of its roles as the heir of `members`. Where it only stands in for a removed heir it has none. */

@@ -1,12 +1,12 @@
 import { frame } from '../core/bytes.ts';
 import type { Crypto, Identity } from '../core/crypto.ts';
 import type { PeerId } from '../core/ids.ts';
-import { isSignedBy } from '../core/ring-entry.ts';
 import type { Log } from '../ports/log.ts';
 import type { Liveness } from './liveness.ts';
 import type { OpenMembership } from './membership.ts';
 import { isFields, MembershipError } from './membership-state.ts';
-import { type Messenger, RequestError } from './messenger.ts';
+import type { Messenger } from './messenger.ts';
+import { createOrders } from './orders.ts';
 import type { Records } from './records.ts';
 import { describePeer } from './space/names.ts';
 import type { Space } from './space.ts';
@@ -65,23 +65,23 @@ export interface RemovalParts {
   readonly log: Log;
 }
 
-const REMOVE = 'removal/remove';
-const PATIENCE = 8_000;
+/** As many peers as an answer names. */
+const MAX_TOLD = 256;
 
 export function createRemoval(parts: RemovalParts): Removal {
-  const { crypto, identity, membership, records, messenger, liveness, space, log } = parts;
+  const { membership, records, liveness, space, log } = parts;
   const { self, mesh } = membership;
   const named = (peer: PeerId) => describePeer(records, peer);
-  const orderBytes = (peer: PeerId, by: PeerId) => frame('weft removal order 1', mesh, peer, by);
+  const giveOrder = createOrders(parts, {
+    kind: 'removal/remove',
+    field: 'peer',
+    bytes: (peer, _heir, by) => frame('weft removal order 1', mesh, peer, by),
+    obey,
+  });
 
   function check(peer: PeerId): void {
-    if (membership.isRemoved(self))
-      throw new RemovalError('removed', 'this host was removed from the mesh itself');
+    checkMember(parts, peer);
     if (peer === self) throw new RemovalError('own-peer', 'this is the host itself: run it on another one');
-    if (membership.isMember(peer)) return;
-    if (membership.isRemoved(peer))
-      throw new RemovalError('already-removed', `${named(peer)} was removed already`);
-    throw new RemovalError('unknown-peer', `there is no member ${peer}`);
   }
 
   const outcome = (peer: PeerId, by: PeerId): Removed => {
@@ -103,34 +103,26 @@ export function createRemoval(parts: RemovalParts): Removal {
     return outcome(peer, self);
   }
 
-  /** Signed, so that no member on the way makes it up. */
   async function order(peer: PeerId, heir: PeerId): Promise<Removed> {
-    const signature = crypto.sign(identity.seed, orderBytes(peer, self));
-    try {
-      const answer = await messenger.request(heir, REMOVE, { peer, signature }, { timeout: PATIENCE });
-      const waiting = isFields(answer) && Array.isArray(answer.waiting) ? answer.waiting : [];
-      return { peer, by: heir, waiting: waiting.filter((item) => typeof item === 'string') as PeerId[] };
-    } catch (error) {
-      if (!(error instanceof RequestError)) throw error;
-      const why = error.reason === 'refused' ? `it says: ${error.message}` : 'it cannot be reached';
-      throw new RemovalError('heir-unreachable', `only ${named(heir)} may remove ${named(peer)}, and ${why}`);
+    const given = await giveOrder(heir, peer);
+    if ('why' in given) {
+      const text = `only ${named(heir)} may remove ${named(peer)}, and ${given.why}`;
+      throw new RemovalError('heir-unreachable', text);
     }
+    const { answer } = given;
+    const waiting = isFields(answer) && Array.isArray(answer.waiting) ? answer.waiting : [];
+    return { peer, by: heir, waiting: waiting.filter((item) => typeof item === 'string') as PeerId[] };
   }
 
-  messenger.handle(REMOVE, async (from, body) => {
-    const { peer, signature } = isFields(body) ? body : {};
-    if (typeof peer !== 'string' || !(signature instanceof Uint8Array)) throw new Error('malformed order');
-    const target = peer as PeerId;
-    if (!isSignedBy(crypto, from, orderBytes(target, from), signature))
-      throw new Error('not signed by its sender');
-    if (target === from) throw new Error('nobody removes itself');
+  async function obey(peer: PeerId, from: PeerId) {
+    if (peer === from) throw new Error('nobody removes itself');
     // Asked again because the answer was lost: it is done.
-    if (!membership.isRemoved(target)) {
-      await membership.bury(target);
-      log.info('removed a peer', { peer: target, from });
+    if (!membership.isRemoved(peer)) {
+      await membership.bury(peer);
+      log.info('removed a peer', { peer, from });
     }
-    return { waiting: outcome(target, self).waiting.slice(0, 256) };
-  });
+    return { waiting: outcome(peer, self).waiting.slice(0, MAX_TOLD) };
+  }
 
   async function recover(peer: PeerId, root: Uint8Array, force: boolean): Promise<Removed> {
     if (!membership.isRemoved(peer)) check(peer);
@@ -153,4 +145,17 @@ export function createRemoval(parts: RemovalParts): Removal {
   }
 
   return { remove, recover };
+}
+
+/** Whether this host is a member and may have something done to the peer, which is one, too. Throws RemovalError. */
+export function checkMember(
+  { membership, records }: Pick<RemovalParts, 'membership' | 'records'>,
+  peer: PeerId,
+): void {
+  if (membership.isRemoved(membership.self))
+    throw new RemovalError('removed', 'this host was removed from the mesh itself');
+  if (membership.isMember(peer)) return;
+  if (membership.isRemoved(peer))
+    throw new RemovalError('already-removed', `${describePeer(records, peer)} was removed already`);
+  throw new RemovalError('unknown-peer', `there is no member ${peer}`);
 }
