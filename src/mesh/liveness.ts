@@ -5,6 +5,7 @@ import type { Clock, Timer } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import { SURPLUS } from './links/choice.ts';
 import type { Links, Neighbour } from './links.ts';
+import { readOnce } from './read-once.ts';
 import { KEY, type RecordEntry, type Records, readLinks } from './records.ts';
 
 /**
@@ -49,8 +50,8 @@ const SEARCH_DELAY = 50;
 /** How long a peer may be out of reach before it counts as down: lost links are redialled at once, and most come back. */
 export const DOWN_AFTER = 1_000;
 
-/** Of the values of records. Peers of one simulation share values, and so these. */
-const LISTS = new WeakMap<object, readonly PeerId[]>();
+/** One list for each value: `numbers` knows it by that. */
+const listOf = readOnce(readLinks);
 
 export function createLiveness(parts: LivenessParts): Liveness {
   const { self, links, records, clock, log, numbers = createPeerNumbers() } = parts;
@@ -183,16 +184,6 @@ export function createLiveness(parts: LivenessParts): Liveness {
       for (const stop of stops) stop();
     },
   };
-}
-
-function listOf(value: unknown): readonly PeerId[] {
-  if (typeof value !== 'object' || value === null) return [];
-  let list = LISTS.get(value);
-  if (list === undefined) {
-    list = readLinks(value);
-    LISTS.set(value, list);
-  }
-  return list;
 }
 
 /** A set of peers: a byte for each number. */

@@ -17,6 +17,7 @@ import type { Log } from '../ports/log.ts';
 import type { Forwarding } from './forwarding.ts';
 import type { Liveness } from './liveness.ts';
 import type { Membership } from './membership.ts';
+import { readOnce } from './read-once.ts';
 import { KEY, type Records } from './records.ts';
 import type { Sessions } from './sessions.ts';
 
@@ -58,8 +59,7 @@ const QUIET = 60_000;
 /** A question whose answer nobody waits for. */
 const HELLO = MAX_NUMBER;
 
-/** Of the values of records, which are looked at again and again. */
-const REACHES = new WeakMap<object, { readonly reach: Reach | undefined }>();
+const reachIn = readOnce(readReach);
 
 interface Peer {
   readonly path: RelayPath;
@@ -78,16 +78,7 @@ export function createRelays(parts: RelaysParts): Relays {
   let gap = 0;
   let timer: Timer | undefined;
 
-  function reachOf(peer: PeerId): Reach | undefined {
-    const value = records.get(peer, KEY.reach);
-    if (typeof value !== 'object' || value === null) return undefined;
-    let known = REACHES.get(value);
-    if (known === undefined) {
-      known = { reach: readReach(value) };
-      REACHES.set(value, known);
-    }
-    return known.reach;
-  }
+  const reachOf = (peer: PeerId) => reachIn(records.get(peer, KEY.reach));
 
   function hasKey(peer: PeerId): boolean {
     const state = sessions.status(peer)?.state;
