@@ -30,6 +30,7 @@ import {
   readTombstones,
 } from './membership-state.ts';
 import { KEY, type RecordEntry, type Records } from './records.ts';
+import { promiseKey } from './space/closings.ts';
 
 /** Who belongs to the mesh: certificates down from the root key, tombstones, and the epoch secret that opens links. */
 export interface Membership {
@@ -249,7 +250,7 @@ export function createMembership({ crypto, identity, state, records, log }: Memb
     if (isRemoved()) throw new MembershipError('removed', 'this host was removed from the mesh itself');
     if (!roster.isMember(to)) throw new MembershipError('unknown-peer', `${to} is no member of the mesh`);
     // It may have promised about a peer whose removal, after a restart, it does not know again.
-    const isBound = (ward: PeerId) => records.get(self, `${KEY.fence}${ward}/0`) !== undefined;
+    const isBound = (ward: PeerId) => records.get(self, promiseKey(ward)) !== undefined;
     const { handed, kept } = rolesOf(self, to, roster.members(), roster, isBound);
     const changes = new Map(handed.map((ward) => [KEY.handed + ward, { peer: to }] as const));
     if (changes.size > 0) await records.putAll(changes);

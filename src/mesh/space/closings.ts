@@ -101,7 +101,7 @@ export function createClosings({ self, records, membership, crypto }: ClosingsPa
     },
     promisesAbout(peer) {
       const promises = new Map<PeerId, Promised>();
-      const first = `${KEY.fence}${peer}/0`;
+      const first = promiseKey(peer);
       for (const { author, key } of records.entries(first)) {
         const promised = key === first ? promiseBy(peer, author) : undefined;
         if (promised !== undefined) promises.set(author, promised);
@@ -126,6 +126,9 @@ export function createClosings({ self, records, membership, crypto }: ClosingsPa
     },
   };
 }
+
+/** Of the first part of a promise about the peer. */
+export const promiseKey = (peer: PeerId) => `${KEY.fence}${peer}/0`;
 
 function writeTags(name: string, { count, depth, tags }: Tags): ReadonlyMap<string, unknown> {
   const parts = Math.max(1, Math.ceil(tags.length / TAGS_IN_PART));
