@@ -48,9 +48,13 @@ export function createOwnTables(host: Namespace, names: readonly string[]): OwnT
     async load(definition) {
       if (definition === '' && expected === 'none') return;
       await replace(definition);
+      if (definition === '') {
+        expected = 'none';
+        return;
+      }
       // Until it has been listed anything is a loss.
-      expected = definition === '' ? 'none' : readListing('');
-      if (definition !== '') expected = readListing((await list('--stateless')) ?? '');
+      expected = readListing('');
+      expected = readListing((await list('--stateless')) ?? '');
     },
     async refill(definition, set, elements) {
       await replace(definition);

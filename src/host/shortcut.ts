@@ -34,8 +34,8 @@ export interface Shortcut {
   forget(hostLink: string): void;
   /** From and to the links that have their programs. */
   open(view: ShortcutView): void;
-  /** Gives links their programs: until then what comes by them goes the kernel's way. */
-  attach(links: readonly LinkState[], device: string): Promise<void>;
+  /** Gives links their programs: until then what comes by them goes the kernel's way. False where it has no such programs. */
+  attach(links: readonly LinkState[], device: string): Promise<boolean>;
   /** Has the VXLAN device drop what the plan does not admit, by the marks of the table `ip weft_vxlan`; false where that takes another program. */
   guard(link: number, plan: FastPathPlan, apart: readonly Cidr[]): Promise<boolean>;
   /** Takes our programs off a link. */
@@ -131,9 +131,7 @@ export function createShortcut(path: string | undefined, wanted: boolean, log: L
         giveUp(error);
       }
     },
-    async attach(list, device) {
-      await attach(list, device);
-    },
+    attach,
     guard(link, plan, apart) {
       return use(async ({ owners, vxlan }, links) => {
         owners.fill(ownersOf(plan, apart));
