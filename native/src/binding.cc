@@ -168,15 +168,18 @@ class Binding : public Napi::ObjectWrap<Binding> {
       refuse(info.Env(), "the peer is unknown or has no name");
   }
 
-  /// (slot, number, slot of the carrier or 0)
+  /// (slot, number, slot of the carrier or 0, address or empty, port)
   Napi::Value ask(const Napi::CallbackInfo& info) {
     uint32_t slot = 0;
     uint32_t number = 0;
     uint32_t carrier = 0;
+    uint32_t port = 0;
     if (!open()) return Napi::Boolean::New(info.Env(), false);
-    const bool good = slotOf(info[0], slot) && toUint32(info[1], Probe::kCarried - 1, number) && toUint32(info[2], kMaxSlots - 1, carrier);
-    if (!good) refuse(info.Env(), "expected (slot, number, carrier)");
-    return Napi::Boolean::New(info.Env(), good && datapath_->ask(slot, number, carrier));
+    const bool good = slotOf(info[0], slot) && toUint32(info[1], Probe::kCarried - 1, number) &&
+                      toUint32(info[2], kMaxSlots - 1, carrier) && info[3].IsString() && toUint32(info[4], 65'535, port);
+    if (!good) refuse(info.Env(), "expected (slot, number, carrier, address, port)");
+    const std::string address = good ? info[3].As<Napi::String>().Utf8Value() : "";
+    return Napi::Boolean::New(info.Env(), good && datapath_->ask(slot, number, carrier, address, static_cast<uint16_t>(port)));
   }
 
   void removePeer(const Napi::CallbackInfo& info) {

@@ -144,12 +144,14 @@ bool Datapath::setCarrier(unsigned slot, unsigned carrier) {
   return true;
 }
 
-bool Datapath::ask(unsigned slot, uint32_t number, unsigned carrier) {
+bool Datapath::ask(unsigned slot, uint32_t number, unsigned carrier, const std::string& address, uint16_t port) {
   Peer* peer = tables_.peer(slot);
   if (peer == nullptr || peer->sending.load() == nullptr) return false;
+  const auto elsewhere = address.empty() ? Endpoint{} : Endpoint::parse(address, port, queues_[0]->udp.family());
+  if (!elsewhere) return false;
   std::vector<uint8_t> body(Probe::kBytes);
   Probe{Probe::Kind::question, number | Probe::kReach | (carrier == 0 ? 0 : Probe::kCarried)}.encode(body.data());
-  return say(*peer, carrier, DatagramType::probe, body);
+  return say(*peer, carrier, DatagramType::probe, body, *elsewhere);
 }
 
 void Datapath::removePeer(unsigned slot) {
@@ -245,11 +247,12 @@ size_t Datapath::deviceMtu() const {
 }
 
 /// Seals in the lane of the event loop under the peer's key, and sends or drops; by way of the peer in the slot `carrier`, or directly (0).
-bool Datapath::say(Peer& peer, unsigned carrier, DatagramType type, const std::vector<uint8_t>& body) {
+/// `elsewhere`: where to, if known, instead of where its datagrams go.
+bool Datapath::say(Peer& peer, unsigned carrier, DatagramType type, const std::vector<uint8_t>& body, const Endpoint& elsewhere) {
   const Peer* hop = carrier == 0 ? &peer : tables_.peer(carrier);
   const Session* between = hop == nullptr ? nullptr : hop->sending.load();
   if (between == nullptr) return false;
-  const Endpoint to = hop->endpoint.load();
+  const Endpoint to = elsewhere.known() ? elsewhere : hop->endpoint.load();
   if (!to.known()) return false;
   Session& session = *peer.sending.load();
   SendLane& lane = session.lanes[kControlLane];

@@ -77,7 +77,7 @@ class Datapath {
   /// What goes to the peer goes by way of the one in the slot `carrier`; 0: directly. False when the peer is unknown or has no name.
   bool setCarrier(unsigned slot, unsigned carrier);
   /// Asks the peer to send the number back, by way of `carrier` or directly (0). False when there is no key or no place to send it to.
-  bool ask(unsigned slot, uint32_t number, unsigned carrier);
+  bool ask(unsigned slot, uint32_t number, unsigned carrier, const std::string& address, uint16_t port);
   void removePeer(unsigned slot);
   bool setRoutes(const std::vector<RouteRange>& ranges);
   /// Null, or what is wrong with the keys; then nothing has changed.
@@ -105,7 +105,7 @@ class Datapath {
   void greet(Peer& peer, bool moved);
   void probe(Peer& peer, bool anew);
   void answer(Peer& peer);
-  bool say(Peer& peer, unsigned carrier, DatagramType type, const std::vector<uint8_t>& body);
+  bool say(Peer& peer, unsigned carrier, DatagramType type, const std::vector<uint8_t>& body, const Endpoint& elsewhere = {});
 
   DatapathOptions options_;
   const IpsecMb* library_;

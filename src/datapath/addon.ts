@@ -40,7 +40,8 @@ export interface AddonDatapath {
   setPeer(slot: number, address: string, port: number, name: bigint): void;
   /** 0: no carrier, here and below. */
   setCarrier(slot: number, carrier: number): void;
-  ask(slot: number, number: number, carrier: number): boolean;
+  /** `address`: empty for where the peer's datagrams go. */
+  ask(slot: number, number: number, carrier: number, address: string, port: number): boolean;
   removePeer(slot: number): void;
   setRoutes(triples: Uint32Array): void;
   setKeys(slot: number, keys: readonly object[]): void;

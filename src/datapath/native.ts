@@ -131,11 +131,15 @@ function wrap(native: AddonDatapath, counters: SharedCounters): NativeDatapath {
       if (carrier !== null) checkSlot(carrier);
       refusing(() => native.setCarrier(slot, carrier ?? 0));
     },
-    ask(slot, number, carrier) {
+    ask(slot, number, way) {
       checkSlot(slot);
       checkQuestion(number);
-      if (carrier !== null) checkSlot(carrier);
-      return native.ask(slot, number, carrier ?? 0);
+      if (typeof way === 'object' && way !== null) {
+        checkEndpoint(way, (text) => isIP(text) !== 0);
+        return native.ask(slot, number, 0, way.address, way.port);
+      }
+      if (way !== null) checkSlot(way);
+      return native.ask(slot, number, way ?? 0, '', 0);
     },
     removePeer(slot) {
       checkSlot(slot);

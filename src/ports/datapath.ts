@@ -31,11 +31,12 @@ export interface Datapath {
    */
   setCarrier(slot: number, carrier: number | null): void;
   /**
-   * Asks the peer to send `number` (1 … 2^30-1) back, by way of a carrier or directly, whichever way packets take now. What was asked by a carrier
-   * is answered by it, too; what was asked directly, by the way that the peer's packets take. The answer is an event.
+   * Asks the peer to send `number` (1 … 2^30-1) back, whichever way packets take now: `null`: directly; a slot: by way of that carrier; an
+   * endpoint: there, where the peer may be, too. What was asked by a carrier is answered by it; the rest by the way that the peer's packets
+   * take, who is moved like by any packet when it is asked from elsewhere. The answer is an event.
    * False when there is no key or no place to send it to.
    */
-  ask(slot: number, number: number, carrier: number | null): boolean;
+  ask(slot: number, number: number, way: number | UdpEndpoint | null): boolean;
   /** Reads shared memory; costs no call into the threads. */
   counters(): DatapathCounters;
   /** Stops the threads and closes the descriptors; the TUN device stays when it was made persistent. Resolves when they are gone. */

@@ -209,6 +209,27 @@ export function relayStories(rig: DatapathRig): void {
     assert.equal(first.received.length, 1);
   });
 
+  test('the peer is asked at another place, which moves nothing here before it answers from there', async () => {
+    const { host, first, sealed } = await create();
+    const elsewhere = await rig.stranger();
+    assert.equal(host.datapath.ask(SLOT, 7, elsewhere.endpoint), true);
+    await rig.until(() => elsewhere.received.length === 1);
+    const [datagram = new Uint8Array(0)] = elsewhere.received;
+    const body = Buffer.from(rig.unseal(KEYS.sendKey, KEYS.suite, datagram) as Uint8Array);
+    assert.deepEqual([body[0], body.readUInt32BE(1)], [0, 0x8000_0007]);
+    host.send(packet(HERE, THERE, 'where it was'));
+    await rig.until(() => first.received.length === 1);
+
+    body[0] = 1;
+    elsewhere.send(host.endpoint, sealed(KEYS, body, 3));
+    await rig.until(() => host.events.some((one) => one.type === 'answered' && one.number === 7));
+    const moved = host.events.find((one) => one.type === 'roamed');
+    assert.deepEqual(moved, { type: 'roamed', slot: SLOT, endpoint: elsewhere.endpoint });
+    host.send(packet(HERE, THERE, 'where it is'));
+    await rig.until(() => elsewhere.received.length === 2);
+    assert.equal(first.received.length, 1);
+  });
+
   test('a carrier is refused for a peer that nobody knows or that has no name', async () => {
     const { host } = await create();
     const refused = { code: 'bad-argument' satisfies DatapathErrorCode };
@@ -223,5 +244,8 @@ export function relayStories(rig: DatapathRig): void {
     assert.throws(() => host.datapath.setCarrier(3, OTHER), refused);
     assert.equal(host.datapath.ask(3, 1, null), false);
     assert.equal(host.datapath.ask(9, 1, null), false);
+    assert.throws(() => host.datapath.ask(SLOT, 1, { address: 'elsewhere', port: 1 }), refused);
+    assert.throws(() => host.datapath.ask(SLOT, 1, { address: '127.0.0.1', port: 0 }), refused);
+    assert.equal(host.datapath.ask(3, 1, { address: '127.0.0.1', port: 1 }), false);
   });
 }

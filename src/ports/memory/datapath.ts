@@ -45,9 +45,17 @@ export interface MemoryDatapathParts {
   readonly clock: Clock;
   /** The host's own address on the wire; `::` and `0.0.0.0` bind to it. */
   readonly host: string;
+  /** The one of the other family, if it has both: what goes to an address of that family leaves from it. */
+  readonly other?: string;
   /** Gets each packet that the data path hands to the host's stack. */
   readonly onPacket?: (packet: Uint8Array) => void;
   readonly limits?: { readonly rekeyAfter?: bigint; readonly rejectAfter?: bigint };
+}
+
+type Way = Parameters<Datapath['ask']>[2];
+
+function isPlace(way: Way): way is UdpEndpoint {
+  return typeof way === 'object' && way !== null;
 }
 
 const KEY_WANTED_INTERVAL = 1_000;
@@ -107,11 +115,18 @@ export async function openMemoryDatapath(
   };
 
   const endpoint = wire.bind(parts.host, options.port, (datagram, from) => arrive(datagram, from));
+  const { other } = parts;
+  const second = other === undefined ? undefined : wire.bind(other, endpoint.port, arrive);
+  const isIpv6 = ({ address }: UdpEndpoint) => address.includes(':');
+  const transmitTo = (to: UdpEndpoint, datagram: Uint8Array): void => {
+    const isOther = second !== undefined && isIpv6(second) === isIpv6(to);
+    wire.send(isOther ? second : endpoint, to, datagram);
+  };
 
   const carrier = createCarrier({
     table,
     carries: options.carries ?? true,
-    send: (to, datagram) => wire.send(endpoint, to, datagram),
+    send: transmitTo,
   });
 
   /** read → look up → seal → send */
@@ -142,13 +157,15 @@ export async function openMemoryDatapath(
     raise({ type: 'keyWanted', slot: peer.slot });
   }
 
-  function put(session: Session, by: number | null, header: Omit<DatagramHeader, 'index'>, body: Uint8Array) {
-    const hop = carrier.hopTo(session.peer, by);
+  /** `way`: as in Datapath.ask. */
+  function put(session: Session, way: Way, header: Omit<DatagramHeader, 'index'>, body: Uint8Array) {
+    const by = typeof way === 'number' ? way : null;
+    const hop = isPlace(way) ? { to: way, session } : carrier.hopTo(session.peer, by);
     if (!hop) return false;
     const { sendKey, sendIndex, suite } = session.key;
     const datagram = sealMemory(sendKey, suite, { ...header, index: sendIndex }, body);
     const relay = { type: 4, index: hop.session.key.sendIndex, name: session.peer.name ?? 0n } as const;
-    wire.send(endpoint, hop.to, by === null ? datagram : writeRelayed(relay, datagram));
+    transmitTo(hop.to, by === null ? datagram : writeRelayed(relay, datagram));
     return true;
   }
 
@@ -211,8 +228,8 @@ export async function openMemoryDatapath(
     say(peer.sending, back, Uint8Array.of(1, ...body.subarray(1, PROBE_BYTES)));
   }
 
-  function say(session: Session, by: number | null, body: Uint8Array): boolean {
-    return put(session, by, { type: 3, lane: CONTROL_LANE, counter: ++session.said }, body);
+  function say(session: Session, way: Way, body: Uint8Array): boolean {
+    return put(session, way, { type: 3, lane: CONTROL_LANE, counter: ++session.said }, body);
   }
 
   function noteSender(session: Session, newest: boolean, from: UdpEndpoint | null): void {
@@ -268,20 +285,22 @@ export async function openMemoryDatapath(
         throw new DatapathError('bad-argument', 'the peer is unknown or has no name');
       peer.carrier = by;
     },
-    ask(slot, number, by) {
+    ask(slot, number, way) {
       checkSlot(slot);
       checkQuestion(number);
-      if (by !== null) checkSlot(by);
+      if (isPlace(way)) checkEndpoint(way, isAddress);
+      else if (way !== null) checkSlot(way);
       const session = table.peer(slot)?.sending;
       if (!open || !session) return false;
       const body = new Uint8Array(PROBE_BYTES);
-      new DataView(body.buffer).setUint32(1, number + REACH + (by === null ? 0 : CARRIED));
-      return say(session, by, body);
+      new DataView(body.buffer).setUint32(1, number + REACH + (typeof way === 'number' ? CARRIED : 0));
+      return say(session, way, body);
     },
     counters: () => table.counters(),
     async close() {
       open = false;
       wire.unbind(endpoint);
+      if (second !== undefined) wire.unbind(second);
     },
   };
 }
