@@ -11,6 +11,9 @@ import type { PeerId } from './ids.ts';
  *             use; none in PATIENCE → blocked, or much sooner where both ends find so
  *   blocked   the best candidate carries, as long as questions by it are answered; else the next one. Asked directly every RETRY; GOOD answers
  *             in a row (more after each recent fall) → works
+ *
+ * A peer that does not answer may do so at another of its places, as where IPv4 is broken and IPv6 is not: it is sought at all of them before
+ * the path counts as blocked, and afterwards at one with each question. What gets there moves the peer, and its answer moves this end.
  */
 export interface RelayPath {
   /** `now` in milliseconds. */
@@ -31,13 +34,17 @@ export type RelayEvent =
     }
   /** The peer has sent this number back. */
   | { readonly type: 'answer'; readonly number: number }
+  /** A packet of the peer came from another place than before, which is now where it is. */
+  | { readonly type: 'moved' }
   /** The peer is not reached by anybody now, or there is no key with it: what is unanswered tells nothing. */
   | { readonly type: 'pause' };
 
 export type RelayAction =
   /** `by` undefined: directly. */
   | { readonly type: 'ask'; readonly number: number; readonly by: PeerId | undefined }
-  | { readonly type: 'use'; readonly by: PeerId | undefined };
+  | { readonly type: 'use'; readonly by: PeerId | undefined }
+  /** Ask it where else it may be, with a number that nobody waits for: everywhere, or at one place, to be taken in turn. */
+  | { readonly type: 'seek'; readonly turn: number | undefined };
 
 export interface RelayPathStatus {
   readonly direct: 'unknown' | 'works' | 'blocked';
@@ -52,6 +59,8 @@ export interface RelayPathStatus {
 /** Milliseconds; and questions in that time, of which none was answered. */
 export const PATIENCE = 3_000;
 const LOST = 3;
+/** Questions without an answer after which the peer is sought elsewhere. */
+const DOUBTFUL = 2;
 /** The same where the peer has found already that nothing passes. */
 const DOUBTED_PATIENCE = 1_000;
 export const RETRY = 2_000;
@@ -94,6 +103,7 @@ export function createRelayPath(): RelayPath {
   const open = new Map<number, { readonly by: PeerId | undefined; readonly at: number }>();
   const restingUntil = new Map<PeerId, number>();
   let number = 0;
+  let turn = 0;
   let good = 0;
   let needed = GOOD;
   let fellAt = Number.NEGATIVE_INFINITY;
@@ -153,13 +163,27 @@ export function createRelayPath(): RelayPath {
     const isSilent = event.sent && !event.received;
     const isUncertain = state === 'unknown' || direct.asked > 0 || isSilent;
     const every = event.doubted ? RETRY : event.sent ? WORKS_EVERY : IDLE_EVERY;
-    return isUncertain || now - direct.lastAt >= every ? [ask(direct, undefined, now)] : [];
+    if (!isUncertain && now - direct.lastAt < every) return [];
+    const isDoubtful = direct.asked >= DOUBTFUL;
+    // The question comes last: who gets both answers that one.
+    return [...(isDoubtful ? [seek(undefined)] : []), ask(direct, undefined, now)];
+  }
+
+  function seek(at: number | undefined): RelayAction {
+    return { type: 'seek', turn: at };
+  }
+
+  /** What was lost before tells nothing of the new place. */
+  function onMoved(now: number): void {
+    direct.asked = Math.min(direct.asked, 1);
+    direct.firstAt = now;
   }
 
   function retry(now: number): readonly RelayAction[] {
     if (now - direct.lastAt < RETRY) return [];
-    if (direct.asked > 0) good = 0;
-    return [ask(direct, undefined, now)];
+    if (direct.asked === 0) return [ask(direct, undefined, now)];
+    good = 0;
+    return [seek(turn++), ask(direct, undefined, now)];
   }
 
   function carry(event: RelayEvent & { type: 'tick' }, now: number): readonly RelayAction[] {
@@ -184,8 +208,11 @@ export function createRelayPath(): RelayPath {
     step(event, now) {
       if (event.type === 'answer') return onAnswer(event.number, now);
       if (event.type === 'tick') return onTick(event, now);
-      direct.asked = 0;
-      carried.asked = 0;
+      if (event.type === 'moved') onMoved(now);
+      else {
+        direct.asked = 0;
+        carried.asked = 0;
+      }
       return [];
     },
     status() {

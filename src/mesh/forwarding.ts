@@ -26,6 +26,8 @@ export interface Forwarding {
   slotOf(peer: PeerId): number | undefined;
   peerAt(slot: number): PeerId | undefined;
   endpointOf(peer: PeerId): UdpEndpoint | undefined;
+  /** Where else it may be, best first; at most MOST_PLACES. */
+  otherPlaces(peer: PeerId): readonly UdpEndpoint[];
   /** Address from which it has proven to be the peer, with a packet or at the other end of a link; undefined while it has not. */
   seenAt(peer: PeerId): string | undefined;
   /** All keys that are now valid with the peer. Nothing happens for who is no member. */
@@ -48,6 +50,9 @@ export interface ForwardingParts {
   readonly links: Pick<Links, 'neighbour' | 'watch'>;
   readonly space: Pick<Space, 'ring' | 'watch'>;
 }
+
+/** Each gets a datagram a second for as long as the peer does not answer, whatever is there. */
+export const MOST_PLACES = 8;
 
 interface Peer {
   readonly slot: number;
@@ -151,6 +156,11 @@ export function createForwarding(parts: ForwardingParts): Forwarding {
     slotOf: (peer) => peers.get(peer)?.slot,
     peerAt: (slot) => slots.get(slot),
     endpointOf: (peer) => peers.get(peer)?.endpoint,
+    otherPlaces(peer) {
+      const { candidates = [], endpoint } = peers.get(peer) ?? {};
+      const others = candidates.filter((one) => endpoint === undefined || !isSame(one, endpoint));
+      return others.slice(0, MOST_PLACES);
+    },
     seenAt(peer) {
       const known = peers.get(peer);
       const link = links.neighbour(peer)?.address;

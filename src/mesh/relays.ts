@@ -46,7 +46,7 @@ export interface RelaysParts {
   readonly datapath: Pick<Datapath, 'setCarrier' | 'ask' | 'counters'>;
   readonly membership: Pick<Membership, 'members' | 'isMember'>;
   readonly records: Pick<Records, 'put' | 'get'>;
-  readonly forwarding: Pick<Forwarding, 'slotOf' | 'peerAt'>;
+  readonly forwarding: Pick<Forwarding, 'slotOf' | 'peerAt' | 'otherPlaces'>;
   readonly sessions: Pick<Sessions, 'status'>;
   readonly liveness: Pick<Liveness, 'isUp'>;
   readonly carries: boolean;
@@ -100,6 +100,10 @@ export function createRelays(parts: RelaysParts): Relays {
   function step(peer: PeerId, known: Peer, event: RelayEvent): void {
     const before = known.path.status();
     for (const action of known.path.step(event, clock.now())) {
+      if (action.type === 'seek') {
+        seek(peer, known, action.turn);
+        continue;
+      }
       const by = action.by === undefined ? null : (forwarding.slotOf(action.by) ?? null);
       // Who should carry has gone since it was chosen; the next look sees that.
       if (action.by !== undefined && by === null) continue;
@@ -115,6 +119,12 @@ export function createRelays(parts: RelaysParts): Relays {
     else if (direct === 'blocked')
       log.warn('packets to a peer do not pass directly, and nobody carries them', { peer });
     else if (before.direct === 'blocked') log.info('packets to a peer pass directly again', { peer });
+  }
+
+  function seek(peer: PeerId, { slot }: Peer, turn: number | undefined): void {
+    const places = forwarding.otherPlaces(peer);
+    const chosen = turn === undefined || places.length === 0 ? places : [places[turn % places.length]];
+    for (const place of chosen) if (place !== undefined) datapath.ask(slot, HELLO, place);
   }
 
   function look(): void {
@@ -195,11 +205,12 @@ export function createRelays(parts: RelaysParts): Relays {
       return new Set(pairs).size;
     },
     take(event) {
-      if (event.type !== 'answered') return;
+      if (event.type !== 'answered' && event.type !== 'roamed') return;
       const peer = forwarding.peerAt(event.slot);
       const known = peer === undefined ? undefined : peers.get(peer);
       if (peer === undefined || known === undefined) return;
-      step(peer, known, { type: 'answer', number: event.number });
+      if (event.type === 'roamed') step(peer, known, { type: 'moved' });
+      else step(peer, known, { type: 'answer', number: event.number });
     },
     async start() {
       await tell();

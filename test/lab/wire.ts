@@ -5,8 +5,8 @@ export interface Wire {
   readonly namespace: Namespace;
   /** Nothing passes between the two, in either direction. */
   cut(a: string, b: string): Promise<void>;
-  /** Drops what the two send each other to this UDP port, in either direction. */
-  wall(a: string, b: string, port: number): Promise<void>;
+  /** Drops what the two send each other to this UDP port, in either direction; with `family`, only by that version of IP. */
+  wall(a: string, b: string, port: number, family?: Family): Promise<void>;
   /** Drops what `host` sends and gets of this protocol and port; both stay usable for the rest. */
   block(host: string, protocol: 'udp' | 'tcp', port: number): Promise<void>;
   /** Drops what `host` sends to this UDP port, and nothing that comes back; with `above`, only datagrams of more bytes than that. */
@@ -14,7 +14,7 @@ export interface Wire {
   /** Overwrites two bytes inside what `host` sends to this UDP port, `at` bytes behind the start of the UDP header. */
   corrupt(host: string, port: number, at: number): Promise<void>;
   /** Drops everything of one version of IP, between all hosts. */
-  filter(family: 'ipv4' | 'ipv6'): Promise<void>;
+  filter(family: Family): Promise<void>;
   /** Drops this share of what `host` sends, 0 … 99.9 percent, at random. */
   lose(host: string, percent: number): Promise<void>;
   /** Pulls the host's plug, or puts it in again. */
@@ -24,6 +24,12 @@ export interface Wire {
   limit(host: string, rate: number): Promise<void>;
   /** No cuts, blocks, losses or limits any more. */
   mend(): Promise<void>;
+}
+
+export type Family = 'ipv4' | 'ipv6';
+
+function matching(family: Family): string {
+  return `ether type ${family === 'ipv4' ? 'ip' : 'ip6'}`;
 }
 
 /** Port of the switch that leads to a host. */
@@ -67,11 +73,13 @@ export function createWire(namespace: Namespace): Wire {
         `iifname "${portOf(a)}" oifname "${portOf(b)}" drop`,
         `iifname "${portOf(b)}" oifname "${portOf(a)}" drop`,
       ),
-    wall: (a, b, port) =>
-      add(
-        `iifname "${portOf(a)}" oifname "${portOf(b)}" udp dport ${port} drop`,
-        `iifname "${portOf(b)}" oifname "${portOf(a)}" udp dport ${port} drop`,
-      ),
+    wall(a, b, port, family) {
+      const what = `${family === undefined ? '' : `${matching(family)} `}udp dport ${port} drop`;
+      return add(
+        `iifname "${portOf(a)}" oifname "${portOf(b)}" ${what}`,
+        `iifname "${portOf(b)}" oifname "${portOf(a)}" ${what}`,
+      );
+    },
     block: (host, protocol, port) =>
       add(
         `iifname "${portOf(host)}" ${protocol} dport ${port} drop`,
@@ -83,7 +91,7 @@ export function createWire(namespace: Namespace): Wire {
       add(`iifname "${portOf(host)}" udp dport ${port} udp length > ${above + 8} drop`),
     corrupt: (host, port, at) =>
       add(`iifname "${portOf(host)}" udp dport ${port} @th,${at * 8},16 set 0xdead`),
-    filter: (family) => add(`ether type ${family === 'ipv4' ? 'ip' : 'ip6'} drop`),
+    filter: (family) => add(`${matching(family)} drop`),
     lose: (host, percent) => add(`iifname "${portOf(host)}" numgen random mod 1000 < ${percent * 10} drop`),
     unplug: (host) => link(host, 'down'),
     plug: (host) => link(host, 'up'),

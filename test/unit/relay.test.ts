@@ -33,10 +33,12 @@ function world(...passes: (PeerId | typeof DIRECT)[]) {
     candidates: [C, D] as readonly PeerId[],
     asked: 0,
     used: [] as (PeerId | undefined)[],
+    sought: [] as (number | undefined)[],
   };
   function take(actions: readonly RelayAction[]): void {
     for (const action of actions) {
       if (action.type === 'use') state.used.push(action.by);
+      else if (action.type === 'seek') state.sought.push(action.turn);
       else {
         state.asked++;
         if (state.passes.has(action.by ?? DIRECT))
@@ -76,6 +78,35 @@ test('a way by which nothing comes back is blocked after some seconds, and the b
   assert.equal(by(), C);
   run(5_000);
   assert.deepEqual(path.status(), { direct: 'blocked', by: C, proven: true, roundTrip: 5 });
+});
+
+test('a peer that does not answer is sought at all its places before its path is blocked, then at one after the other', () => {
+  const { state, run, direct } = world(DIRECT);
+  run(5_000);
+  assert.deepEqual(state.sought, []);
+  state.passes.delete(DIRECT);
+  state.received = false;
+  assert.ok(run(20_000, () => state.sought.length > 0) <= 3 * TICK);
+  assert.equal(direct(), 'works');
+  run(20_000, () => direct() === 'blocked');
+  const before = state.sought.length;
+  run(10 * TICK);
+  assert.ok(state.sought.slice(0, before).every((turn) => turn === undefined));
+  assert.deepEqual(state.sought.slice(before), [0, 1, 2, 3]);
+});
+
+test('a peer that is heard from another place is asked there as if for the first time', () => {
+  const { path, state, run, direct } = world(DIRECT);
+  run(5_000);
+  state.passes.delete(DIRECT);
+  state.received = false;
+  run(20_000, () => state.sought.length > 0);
+  path.step({ type: 'moved' }, state.now);
+  run(2 * TICK);
+  state.passes.add(DIRECT);
+  run(10 * TICK);
+  assert.equal(direct(), 'works');
+  assert.deepEqual(state.used, []);
 });
 
 test('where the peer has found so, too, it takes a second', () => {

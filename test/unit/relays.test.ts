@@ -79,6 +79,62 @@ test('a host that does not relay is not asked to', async () => {
   assert.deepEqual(c.datapath.counters().drops.relayOff, 0n);
 });
 
+/** Two hosts that have both families on the wire, of which one may be filtered, and a third one with IPv4 only. */
+async function dual() {
+  const wide = (n: number) => {
+    const [outer, other] = [`192.0.2.${n}`, `2001:db8::${n}`];
+    return { outer, other, data: [`${outer}:6783`, `[${other}]:6783`] };
+  };
+  const made = await walled(wide(81), wide(82), {});
+  const [a, b] = made.hosts as [Host, Host];
+  const state = { filtered: undefined as 4 | 6 | undefined };
+  const familyOf = (address: string) => (address.includes(':') ? 6 : 4);
+  const ends = ['192.0.2.81', '192.0.2.82', '2001:db8::81', '2001:db8::82'];
+  made.world.wire.setFilter(({ address }, to) => {
+    return !(familyOf(address) === state.filtered && ends.includes(address) && ends.includes(to.address));
+  });
+  const at = () => [a.forwarding.endpointOf(b.peer)?.address, b.forwarding.endpointOf(a.peer)?.address];
+  return { ...made, a, b, state, at };
+}
+
+test('a pair whose family of addresses breaks goes by the other one, within seconds and without a third host', async () => {
+  const { a, b, state, at, run, passes } = await dual();
+  await run(5);
+  const four = ['192.0.2.82', '192.0.2.81'];
+  const six = ['2001:db8::82', '2001:db8::81'];
+  assert.deepEqual(at(), four);
+  for (const [filtered, places] of [
+    [4, six],
+    [6, four],
+  ] as const) {
+    state.filtered = filtered;
+    await run(4);
+    assert.deepEqual(at(), places);
+    assert.deepEqual(await passes(), [20, 20]);
+    assert.deepEqual([a.relays.status(b.peer)?.direct, b.relays.status(a.peer)?.direct], ['works', 'works']);
+    state.filtered = undefined;
+    await run(30);
+    assert.deepEqual(at(), places, 'what works stays');
+  }
+});
+
+test('a relayed pair goes directly when a family of addresses that it had no use of before passes', async () => {
+  const { world, a, b, at, run, passes } = await dual();
+  const state = { six: false };
+  world.wire.setFilter((from, to) => {
+    const isPair = [from, to].every(({ address }) => /8[12]$/.test(address));
+    return !isPair || (state.six && from.address.includes(':'));
+  });
+  await run(12);
+  assert.deepEqual(await passes(), [20, 20]);
+  assert.equal(a.relays.status(b.peer)?.direct, 'blocked');
+  state.six = true;
+  await run(30);
+  assert.deepEqual(await passes(), [20, 20]);
+  assert.deepEqual([a.relays.status(b.peer)?.direct, b.relays.status(a.peer)?.direct], ['works', 'works']);
+  assert.deepEqual(at(), ['2001:db8::82', '2001:db8::81']);
+});
+
 test('a host whose paths come and go tells of it ever more rarely, and the truth in the end', async () => {
   const world = createForwardingWorld();
   const hosts: Host[] = [];

@@ -45,6 +45,8 @@ export interface Host {
 export interface HostOptions {
   readonly identity?: Identity;
   readonly outer?: string;
+  /** Its address of the other family on the wire. */
+  readonly other?: string;
   /** `host:port` that it announces; its own address by default. */
   readonly data?: readonly string[];
   readonly aes?: boolean;
@@ -116,7 +118,13 @@ export function createForwardingWorld() {
           relays.take(event);
         },
       },
-      { wire, clock: view, host: outer, onPacket: (packet) => received.push(sourceOf(packet)) },
+      {
+        wire,
+        clock: view,
+        host: outer,
+        ...(options.other === undefined ? {} : { other: options.other }),
+        onPacket: (packet) => received.push(sourceOf(packet)),
+      },
     );
     const common = {
       self: peer,
