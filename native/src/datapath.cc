@@ -232,8 +232,12 @@ void Datapath::answer(Peer& peer) {
     if (number == 0 || peer.sending.load() == nullptr) continue;
     std::vector<uint8_t> body(Probe::kBytes);
     Probe{Probe::Kind::answer, number}.encode(body.data());
-    const bool carried = (number & Probe::kReach) != 0 && (number & Probe::kCarried) != 0;
-    say(peer, carried ? peer.questionBy.load() : peer.carrier.load(), DatagramType::probe, body);
+    const bool reach = (number & Probe::kReach) != 0;
+    const bool carried = reach && (number & Probe::kCarried) != 0;
+    const unsigned carrier = peer.carrier.load();
+    say(peer, carried ? peer.questionBy.load() : carrier, DatagramType::probe, body);
+    // Who carries may have died, and both ends find that the direct way works only if an answer takes it.
+    if (reach && !carried && carrier != 0) say(peer, 0, DatagramType::probe, body);
   }
 }
 

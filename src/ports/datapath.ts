@@ -32,8 +32,9 @@ export interface Datapath {
   setCarrier(slot: number, carrier: number | null): void;
   /**
    * Asks the peer to send `number` (1 … 2^30-1) back, whichever way packets take now: `null`: directly; a slot: by way of that carrier; an
-   * endpoint: there, where the peer may be, too. What was asked by a carrier is answered by it; the rest by the way that the peer's packets
-   * take, who is moved like by any packet when it is asked from elsewhere. The answer is an event.
+   * endpoint: there, where the peer may be, too. What was asked by a carrier is answered by it; the rest directly, and by a
+   * carrier, too, where that is the way that the peer's packets take. It is moved like by any packet when it is asked from elsewhere. The answer
+   * is an event, the same for two of one number.
    * False when there is no key or no place to send it to.
    */
   ask(slot: number, number: number, way: number | UdpEndpoint | null): boolean;

@@ -224,8 +224,11 @@ export async function openMemoryDatapath(
     const number = new DataView(body.buffer, body.byteOffset).getUint32(1);
     if (kind === 1 && number >= REACH) raise({ type: 'answered', slot: peer.slot, number: number % CARRIED });
     if (kind === 1 || !peer.sending) return;
-    const back = number >= REACH + CARRIED ? by : peer.carrier;
-    say(peer.sending, back, Uint8Array.of(1, ...body.subarray(1, PROBE_BYTES)));
+    const isCarried = number >= REACH + CARRIED;
+    const back = Uint8Array.of(1, ...body.subarray(1, PROBE_BYTES));
+    say(peer.sending, isCarried ? by : peer.carrier, back);
+    // Who carries may have died, and both ends find that the direct way works only if an answer takes it.
+    if (number >= REACH && !isCarried && peer.carrier !== null) say(peer.sending, null, back);
   }
 
   function say(session: Session, way: Way, body: Uint8Array): boolean {
