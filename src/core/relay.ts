@@ -10,7 +10,7 @@ import type { PeerId } from './ids.ts';
  *   works     asked when packets go out and none comes in, or the peer says that it does not get here, else now and then, more often while in
  *             use; none in PATIENCE → blocked, or much sooner where both ends find so
  *   blocked   the best candidate carries, as long as questions by it are answered; else the next one. Asked directly every RETRY; GOOD answers
- *             in a row (more after each recent fall) → works
+ *             in a row (more after each recent fall; one where nobody carries) → works
  *
  * A peer that does not answer may do so at another of its places, as where IPv4 is broken and IPv6 is not: it is sought at all of them before
  * the path counts as blocked, and afterwards at one with each question. What gets there moves the peer, and its answer moves this end.
@@ -151,7 +151,9 @@ export function createRelayPath(): RelayPath {
     way.roundTrip = now - question.at;
     if (way === carried) return [];
     good += 1;
-    if (state === 'works' || (state === 'blocked' && good < needed)) return [];
+    // A way that comes and goes is better than none.
+    const isCarried = by !== undefined && carried.asked < LOST;
+    if (state === 'works' || (state === 'blocked' && isCarried && good < needed)) return [];
     return rise();
   }
 

@@ -185,6 +185,30 @@ test('packets go directly again after some good answers, more of them after each
   assert.equal(state.used.filter((by) => by === undefined).length, 4);
 });
 
+test('where nobody carries, or nothing comes back by who does, the first good answer is enough', () => {
+  const { state, run, direct, by } = world(C);
+  const fall = () => {
+    state.passes.delete(DIRECT);
+    state.received = false;
+    run(20_000, () => direct() === 'blocked');
+  };
+  for (let n = 0; n < 5; n++) {
+    fall();
+    state.passes.add(DIRECT);
+    run(120_000, () => direct() === 'works');
+  }
+  fall();
+  run(5_000);
+  assert.equal(by(), C);
+  state.passes = new Set([DIRECT]);
+  assert.ok(run(60_000, () => direct() === 'works') <= PATIENCE + 5_000 + 2 * TICK);
+  state.candidates = [];
+  fall();
+  assert.equal(by(), undefined);
+  state.passes.add(DIRECT);
+  assert.ok(run(60_000, () => direct() === 'works') <= 2_000 + TICK);
+});
+
 test('good answers count in a row only', () => {
   const { state, run, direct } = world(C);
   run(20_000, () => direct() === 'blocked');
