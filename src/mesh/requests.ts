@@ -158,13 +158,17 @@ interface Offers {
 
 function createOffers(): Offers {
   const pages: Uint8Array[] = [];
+  /** Tags that several authors have: rare, and what tells of it has no room in a page. */
+  const shared = new Set<number>();
   /** In the first page. */
   let at = 0;
   let size = 0;
   return {
     size: () => size,
     add(offered) {
-      const page = createOffer(offered.slice(0, MOST_OFFERED - size));
+      const taken = offered.slice(0, MOST_OFFERED - size);
+      for (const one of taken) if (one.shared) shared.add(one.tag);
+      const page = createOffer(taken);
       if (page.length > 0) pages.push(page);
       size += offeredIn(page);
     },
@@ -177,7 +181,7 @@ function createOffers(): Offers {
         pages.shift();
         at = 0;
       }
-      return offered;
+      return shared.has(offered.tag) ? { ...offered, shared: true } : offered;
     },
   };
 }

@@ -14,10 +14,14 @@ import {
 } from '../../src/core/wire/delta.ts';
 import {
   compareVectors,
+  createOffer,
   createVector,
   createWant,
   isVectorPart,
   isWant,
+  type Lacking,
+  lackingOf,
+  missingAfter,
   wantedFrom,
 } from '../../src/core/wire/vector.ts';
 import { crypto, delta, identity, MESH } from './support/replica-parts.ts';
@@ -139,6 +143,19 @@ test('authors that share a tag are sent in full and never compared by seq', () =
     ['a>0'],
   );
   assert.equal(createVector(mine, 1).length, 1, 'one part holds both, so that neither is taken for missing');
+});
+
+test('an offer of authors that share a tag hides none of them behind what is held of another, at once or later', () => {
+  const [one, other] = [author('x', 7, 10, 5), author('y', 7, 3, 3)];
+  for (const offer of [createOffer([one, other]), createOffer([other, one])]) {
+    const [lacking] = lackingOf(offer, () => [one]);
+    assert.deepEqual([lacking?.tag, lacking?.after], [7, 0]);
+    assert.equal(missingAfter(lacking as Lacking, [one]), 0);
+    assert.deepEqual(
+      lackingOf(offer, () => [one, other]),
+      [],
+    );
+  }
 });
 
 test('parts of a vector cover every tag once, also where there is no author', () => {

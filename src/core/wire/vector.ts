@@ -26,7 +26,10 @@ export interface Summary {
 }
 
 /** What somebody holds of one author. */
-export type Offered = Pick<Summary, 'tag' | 'seq' | 'sum'>;
+export interface Offered extends Pick<Summary, 'tag' | 'seq' | 'sum'> {
+  /** It holds others with this tag, too, of which it may say the same as of this one, or anything else. */
+  readonly shared?: true;
+}
 
 export interface Comparison<Delta> {
   /** Held here and not there. */
@@ -102,11 +105,17 @@ function isTag(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= LAST_TAG;
 }
 
+/** Of almost all tags, so not one for each. */
+const NONE: Theirs['others'] = [];
+
 interface Theirs {
   readonly seq: number;
   readonly sum: number;
-  readonly shared: boolean;
+  /** Of the others with the tag; there may be any number. */
+  readonly others: Pick<Summary, 'seq' | 'sum'>[];
 }
+
+const isShared = ({ others }: Theirs) => others.length > 0;
 
 export function compareVectors<Delta>(
   mine: readonly Summary[],
@@ -116,7 +125,7 @@ export function compareVectors<Delta>(
   const theirs = unpack(part.entries);
   const send: (readonly Delta[])[] = [];
   const lacking: Lacking[] = [];
-  const ask = (tag: number, { seq, sum }: Theirs, after: number) => lacking.push({ tag, after, seq, sum });
+  const ask = (tag: number, other: Theirs, after: number) => lacking.push(lackingAfter(tag, other, after));
 
   for (const [at, { author, tag, seq, sum }] of mine.entries()) {
     if (tag < part.from || tag > part.to) continue;
@@ -125,7 +134,7 @@ export function compareVectors<Delta>(
     theirs.delete(tag);
     if (other === undefined) {
       send.push(deltas(author, 0));
-    } else if (shared || other.shared || (other.seq === seq && other.sum !== sum)) {
+    } else if (shared || isShared(other) || (other.seq === seq && other.sum !== sum)) {
       send.push(deltas(author, 0));
       ask(tag, other, 0);
     } else if (other.seq < seq) {
@@ -142,20 +151,30 @@ export function compareVectors<Delta>(
 export function lackingOf(offer: Uint8Array, mine: (tag: number) => readonly Summary[]): readonly Lacking[] {
   const lacking: Lacking[] = [];
   for (const [tag, theirs] of unpack(offer)) {
-    const after = missingAfter(theirs, mine(tag));
-    if (after !== undefined) lacking.push({ tag, after, seq: theirs.seq, sum: theirs.sum });
+    const own = mine(tag);
+    const holds = (one: Pick<Summary, 'seq' | 'sum'>) =>
+      own.some(({ seq, sum }) => seq === one.seq && sum === one.sum);
+    const isWhole = isShared(theirs) && [theirs, ...theirs.others].every(holds);
+    const after = isWhole ? undefined : missingAfter(lackingAfter(tag, theirs, 0), own);
+    if (after !== undefined) lacking.push(lackingAfter(tag, theirs, after));
   }
   return lacking;
 }
 
+function lackingAfter(tag: number, theirs: Theirs, after: number): Lacking {
+  const { seq, sum } = theirs;
+  return isShared(theirs) ? { tag, after, seq, sum, shared: true } : { tag, after, seq, sum };
+}
+
 /** The seq after which something is missing of what they hold; undefined when nothing is, as far as one can tell. */
 export function missingAfter(
-  { seq, sum, shared }: { seq: number; sum: number; shared?: boolean },
+  { seq, sum, shared }: Omit<Offered, 'tag'>,
   mine: readonly Summary[],
 ): number | undefined {
+  if (shared === true) return 0;
   if (mine.some((own) => own.seq === seq && own.sum === sum)) return undefined;
   const [only] = mine;
-  if (only === undefined || mine.length > 1 || shared === true || only.seq === seq) return 0;
+  if (only === undefined || mine.length > 1 || only.seq === seq) return 0;
   return only.seq < seq ? only.seq : undefined;
 }
 
@@ -167,11 +186,11 @@ function unpack(entries: Uint8Array): Map<number, Theirs> {
   const theirs = new Map<number, Theirs>();
   for (let at = 0; at + ENTRY <= entries.length; at += ENTRY) {
     const tag = readU48(entries, at);
-    theirs.set(tag, {
-      seq: readU48(entries, at + 6),
-      sum: readU48(entries, at + 12),
-      shared: theirs.has(tag),
-    });
+    const one = { seq: readU48(entries, at + 6), sum: readU48(entries, at + 12) };
+    const before = theirs.get(tag);
+    if (before === undefined) theirs.set(tag, { ...one, others: NONE });
+    else if (before.others === NONE) theirs.set(tag, { ...before, others: [one] });
+    else before.others.push(one);
   }
   return theirs;
 }
