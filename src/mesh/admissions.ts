@@ -206,7 +206,14 @@ export function createAdmissions(parts: AdmissionParts): Admissions {
     const talk = converse({ link, clock, patience: PATIENCE, decode: decodeFromJoiner });
     try {
       await admit(talk, link, token);
-      await takeLeave(talk, link.remote, token);
+      await takeLeave(talk, link.remote, token).catch((error: unknown) => {
+        if (!(error instanceof ConversationError)) throw error;
+        const fields = { peer: link.remote, error: String(error) };
+        log.info(
+          'a host has joined, and broke off before it said so: what it was given is kept for it',
+          fields,
+        );
+      });
     } catch (error) {
       const refusal = refusalOf(error);
       if (refusal !== undefined) talk.send(encodeJoin({ t: 'refused', ...refusal }));

@@ -76,6 +76,23 @@ test('a host joins with one pasted line', async () => {
   }
 });
 
+test('a host that has joined and ends before it has said so is not one that could not join', async () => {
+  const { world, issuer } = await createMesh();
+  const joiner = await world.startJoiner();
+  void joiner.join(await tokenOf(world, issuer)).catch(() => {});
+  await world.clock.runUntil(() => issuer.membership.isMember(joiner.identity.peer), 10_000);
+  world.crash(joiner);
+  await world.clock.advance(30_000);
+  assert.deepEqual(issuer.admissions.pending(), [joiner.identity.peer], 'what it was given is kept for it');
+  assert.deepEqual(
+    issuer.spoken.filter((line) => line.includes('could not join')),
+    [],
+  );
+  assert.ok(
+    issuer.spoken.some((line) => line.startsWith('a host has joined, and broke off before it said so')),
+  );
+});
+
 test('joining again as a member changes nothing', async () => {
   const { world, issuer } = await createMesh();
   const joiner = await world.startJoiner();
