@@ -5,9 +5,9 @@ import { ControlError, codeOf } from '../doors/errors.ts';
 import { nodeCrypto } from '../host/crypto.ts';
 import { systemRandom } from '../host/random.ts';
 import { readUnderlay } from '../host/underlay.ts';
-import { joinMesh } from '../mesh/join.ts';
 import { createLibp2pTransport } from '../mesh/libp2p/transport.ts';
 import { foundMesh } from '../mesh/membership-state.ts';
+import { joinPatiently } from '../mesh/patient-join.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import type { Held } from './held.ts';
@@ -194,8 +194,9 @@ export function createRunner(parts: RunnerParts): Runner {
       log,
     });
     try {
-      await joinMesh(
-        { crypto: nodeCrypto, clock, identity, transport, state, log, about },
+      const onRetry = (text: string) => phases.enter('starting', text);
+      await joinPatiently(
+        { crypto: nodeCrypto, clock, identity, transport, state, log, about, onRetry },
         token,
         abort.signal,
       );

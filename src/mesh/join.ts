@@ -47,12 +47,21 @@ export type JoinErrorCode =
 
 export class JoinError extends Error {
   readonly code: JoinErrorCode;
-  constructor(code: JoinErrorCode, message: string) {
+  /** What the host that was asked did, where asking again in a moment may do: `is busy`. */
+  readonly passing: string | undefined;
+  constructor(code: JoinErrorCode, message: string, passing: string | undefined = PASSING[code]) {
     super(message);
     this.name = 'JoinError';
     this.code = code;
+    this.passing = passing;
   }
 }
+
+const PASSING: Readonly<Partial<Record<JoinErrorCode, string>>> = {
+  busy: 'is busy',
+  'dial-timeout': 'did not answer in time',
+  'old-epoch': 'is changing the keys of the mesh',
+};
 
 /** An issuer serves its very first joiners one after another. */
 const PATIENCE = 90_000;
@@ -205,7 +214,7 @@ function conversationFailure(error: unknown): unknown {
   if (error instanceof ConversationError) {
     if (error.reason === 'malformed') return failure('join-failed', [error.message]);
     const message = `the link to the issuer broke off (${error.message}): run the same command again, nothing is lost`;
-    return new JoinError('unreachable', message);
+    return new JoinError('unreachable', message, 'broke off');
   }
   return error instanceof GrantError ? failure('bad-secret', [error.message]) : error;
 }
