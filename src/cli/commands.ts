@@ -2,6 +2,7 @@ import type {
   Cleaned,
   EndpointStatus,
   Invitation,
+  PathsStatus,
   PeerStatus,
   Status,
   Stopped,
@@ -39,7 +40,7 @@ export async function status({ socket }: Context, section: Section | undefined):
 }
 
 async function paths(socket: string): Promise<Answer> {
-  const data = (await createClient(socket).get('/v1/paths')) as render.PathsAnswer;
+  const data = (await createClient(socket).get('/v1/paths')) as PathsStatus;
   return answer(data, render.renderPaths);
 }
 

@@ -4,8 +4,8 @@ import type {
   EndpointStatus,
   Invitation,
   IpamStatus,
-  PathRow,
   PathStatus,
+  PathsStatus,
   PeerStatus,
   SessionStatus,
   Started,
@@ -150,12 +150,7 @@ export function renderPeers({ peers }: { peers: readonly PeerStatus[] }): string
   );
 }
 
-export interface PathsAnswer {
-  readonly paths: readonly PathRow[];
-  readonly relay: RelayStatus | null;
-}
-
-export function renderPaths({ paths, relay }: PathsAnswer): string {
+export function renderPaths({ paths, relay }: PathsStatus): string {
   if (paths.length === 0) return 'No paths, for there are no other peers.\n';
   const table = formatTable(
     ['PEER', 'PATH', 'MTU', 'LOSS', 'RTT', 'SENT', 'RECEIVED', 'WHY NOT BETTER'],

@@ -1,11 +1,18 @@
 import type { NetworkInfo } from '../core/network.ts';
-import type { Control, EndpointStatus, Started, TrustStatus } from '../doors/control.ts';
+import {
+  type Control,
+  type EndpointStatus,
+  pathRowsOf,
+  type Started,
+  type TrustStatus,
+} from '../doors/control.ts';
 import { ControlError } from '../doors/errors.ts';
 import { createDnsControl } from './dns-control.ts';
 import type { Network } from './network.ts';
 import { createRemovalControl } from './removal-control.ts';
 import { nameOf, networkStatus } from './status/networks.ts';
-import { createStatus, type StatusParts } from './status.ts';
+import { peerStatuses } from './status/peers.ts';
+import { createStatus, relayStatus, type StatusParts } from './status.ts';
 
 /** Seconds, as people give them; invites count in milliseconds. */
 const DEFAULT_TTL = 86_400;
@@ -73,10 +80,11 @@ export function createControl(parts: StatusParts): Control {
       return networkStatus(mesh, await mesh.networks.rename(find(network).id, name));
     },
     async paths() {
-      await running().paths.refresh();
-      return status().peers.map(({ nickname, id, path, traffic: { sentBytes, receivedBytes } }) => {
-        return { nickname, id, ...path, sentBytes, receivedBytes };
-      });
+      const network = running();
+      await network.paths.refresh();
+      const counters = network.datapath.counters();
+      const paths = pathRowsOf(peerStatuses(network, counters, parts.clock));
+      return { paths, relay: relayStatus(network, counters) };
     },
     trusted: () => trustStatus(running()),
     trust: async ({ subnet }) => {

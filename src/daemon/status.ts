@@ -78,7 +78,7 @@ function meshStatus({ mesh, range }: Network) {
   };
 }
 
-function relayStatus({ relays }: Network, { total }: DatapathCounters): RelayStatus {
+export function relayStatus({ relays }: Network, { total }: DatapathCounters): RelayStatus {
   return { on: relays.carries, pairs: relays.pairs(), bytes: Number(total.relayedBytes) };
 }
 

@@ -36,7 +36,7 @@ export interface Control extends NetworkControl, RemovalControl {
   /** Takes the host's addresses away again; the list of those that there were. */
   hide(): Promise<readonly EndpointStatus[]>;
   /** The path to each peer, with counters read at once. */
-  paths(): Promise<readonly PathRow[]>;
+  paths(): Promise<PathsStatus>;
   /** Links that may go without encryption where the other end agrees. */
   trusted(): TrustStatus;
   /** Takes effect at once and outlives restarts, as does `distrust`. Fine when it is there. */
@@ -76,11 +76,23 @@ export interface TrustedSubnet {
 }
 
 /** A peer and how packets get to it. */
+export interface PathsStatus {
+  readonly paths: readonly PathRow[];
+  readonly relay: RelayStatus | null;
+}
+
 export interface PathRow extends PathStatus {
   readonly nickname: string;
   readonly id: string;
   readonly sentBytes: number;
   readonly receivedBytes: number;
+}
+
+/** The rows of a list of peers. */
+export function pathRowsOf(peers: readonly PeerStatus[]): readonly PathRow[] {
+  return peers.map(({ nickname, id, path, traffic: { sentBytes, receivedBytes } }) => {
+    return { nickname, id, ...path, sentBytes, receivedBytes };
+  });
 }
 
 export interface JoinRequest {

@@ -10,6 +10,7 @@ import {
   type OwnerShare,
   type PeerStatus,
   type Phase,
+  pathRowsOf,
   type Started,
   type Status,
   type TrustStatus,
@@ -311,9 +312,7 @@ export function createMemoryControl(options: MemoryControlOptions = {}): MemoryC
     hide,
     async paths() {
       requireMesh();
-      return facts.peers.map(({ nickname, id, path, traffic: { sentBytes, receivedBytes } }) => {
-        return { nickname, id, ...path, sentBytes, receivedBytes };
-      });
+      return { paths: pathRowsOf(facts.peers), relay: status().relay };
     },
     trusted: trustStatus,
     async trust({ subnet }) {

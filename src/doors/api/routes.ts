@@ -57,7 +57,7 @@ export function createRoutes(control: Control): readonly Route[] {
     post('/v1/networks/remove', networkBody, (body) => control.removeNetwork(body)),
     post('/v1/networks/rename', renameNetworkBody, (body) => control.renameNetwork(body)),
     get('/v1/endpoints', () => ({ endpoints: control.status().endpoints })),
-    get('/v1/paths', async () => ({ paths: await control.paths(), relay: control.status().relay })),
+    get('/v1/paths', () => control.paths()),
     get('/v1/trust', () => control.trusted()),
     post('/v1/trust/add', trustBody, (body) => control.trust(body)),
     post('/v1/trust/remove', trustBody, (body) => control.distrust(body)),
