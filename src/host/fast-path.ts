@@ -26,6 +26,7 @@ import {
   readLinks,
   readLinksAndRoutes,
   readRoutes,
+  readSentPackets,
 } from './tables.ts';
 
 /**
@@ -119,10 +120,7 @@ export async function readFastPath(host: Namespace, admission: Admission): Promi
 
 /** Packets that left by the devices. */
 export async function readSent(host: Namespace): Promise<number> {
-  const counts = FAMILIES.map(async (family) => {
-    const path = `/sys/class/net/${FAST_PATH_DEVICES[family]}/statistics/tx_packets`;
-    return Number(await host.run(['cat', path]).catch(() => 0));
-  });
+  const counts = FAMILIES.map((family) => readSentPackets(host, FAST_PATH_DEVICES[family]));
   return (await Promise.all(counts)).reduce((sum, count) => sum + count, 0);
 }
 

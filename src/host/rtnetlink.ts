@@ -29,6 +29,7 @@ export const LINK = {
   queue: 13,
   info: 18,
   alias: 20,
+  counters: 23,
   families: 26,
   group: 27,
   network: 28,

@@ -2,7 +2,7 @@ import { formatIpv4, formatIpv6 } from '../core/address.ts';
 import { concat } from '../core/bytes.ts';
 import { formatMac } from './mac.ts';
 import type { Namespace } from './namespace.ts';
-import { ask, type Request } from './netlink.ts';
+import { ask, change, NetlinkError, type Request } from './netlink.ts';
 import {
   type Attributes,
   type Message,
@@ -11,6 +11,7 @@ import {
   readAttributes,
   readNumber,
   readText,
+  textAttribute,
   viewOf,
 } from './netlink-wire.ts';
 import {
@@ -109,6 +110,9 @@ const LOCAL_TABLE = 255;
 const UP = 0x1;
 const CARRIER = 0x1_0041;
 
+/** In struct rtnl_link_stats64. */
+const SENT_PACKETS = 8;
+
 const LINKS: Request = {
   type: RTM.getLink,
   body: concat(new Uint8Array(16), numberAttribute(LINK.mask, WITHOUT_COUNTERS)),
@@ -129,6 +133,22 @@ const RULES: Request = {
 /** Links with their addresses. */
 export async function readLinks(namespace: Namespace): Promise<readonly LinkState[]> {
   return toLinks(await ask(namespace, [LINKS, ADDRESSES]));
+}
+
+/** Packets that have left by a link, without a walk over all links; 0 where there is none of the name. */
+export async function readSentPackets(namespace: Namespace, link: string): Promise<number> {
+  const body = concat(new Uint8Array(16), textAttribute(LINK.name, link));
+  try {
+    const [[found] = []] = await change(namespace, [
+      { type: RTM.getLink, body, what: `show the link ${link}` },
+    ]);
+    const counters = found === undefined ? undefined : readAttributes(found.body, 16).get(LINK.counters);
+    if (counters === undefined) throw malformed('a link without counters');
+    return Number(viewOf(counters).getBigUint64(SENT_PACKETS, true));
+  } catch (error) {
+    if (error instanceof NetlinkError && error.errno === 'ENODEV') return 0;
+    throw error;
+  }
 }
 
 /** Routes of all tables but the kernel's own table of local addresses. */

@@ -16,6 +16,7 @@ import {
   readLinksAndNeighbours,
   readLinksAndRoutes,
   readRules,
+  readSentPackets,
 } from '../../src/host/tables.ts';
 import { createNamespaces, type Namespaces, needsRoot } from '../hosts/namespaces.ts';
 
@@ -29,6 +30,19 @@ describe('netlink', { skip: needsRoot }, () => {
   after(() => net.close());
   const ip = (...words: string[]) => net.run('host', 'ip', ...words);
   const host = () => hostNamespace(net.hostPath);
+
+  test('packets that a link has sent are counted in its own namespace, and one that is missing has sent none', async () => {
+    await ip('link', 'add', 'weft-sent', 'type', 'veth', 'peer', 'name', 'weft-other');
+    for (const link of ['weft-sent', 'weft-other']) await ip('link', 'set', link, 'up');
+    await ip('address', 'add', '192.0.2.1/24', 'dev', 'weft-sent');
+    const before = await readSentPackets(host(), 'weft-sent');
+    await net.run('host', 'ping', '-q', '-c', '3', '-i', '0.01', '-W', '0.1', '192.0.2.2').catch(() => '');
+    const [{ stats64 }] = JSON.parse(await ip('-j', '-s', 'link', 'show', 'weft-sent'));
+    const after = await readSentPackets(host(), 'weft-sent');
+    assert.ok(after > before && after >= stats64.tx.packets, `${before}, then ${after}`);
+    assert.equal(await readSentPackets(host(), 'weft-nobody'), 0);
+    await ip('link', 'del', 'weft-sent');
+  });
 
   test('links are read as ip made them, from both ends', async () => {
     const outer = [
