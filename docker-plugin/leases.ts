@@ -14,7 +14,7 @@ export interface Leases {
   get(id: EndpointId): Lease | undefined;
   /** The endpoint that has the lease. */
   holder(lease: Lease): EndpointId | undefined;
-  /** On disk with the endpoint that it is for. Rejects with what the address space says, or `address-in-use`. */
+  /** Rejects with what the address space says, or `address-in-use`. */
   take(network: NetworkId, wanted: string | undefined): Promise<Lease>;
   release(id: EndpointId): Promise<void>;
   /** Gives back what no endpoint was made for. */
@@ -67,9 +67,7 @@ export function createLeases({ space, clock, random, log }: DoorParts, records: 
       throw new DockerError('address-in-use', `${quote(there.address)} is in use by another container here`);
     }
     const id = newId();
-    // Another driver's endpoints, for which the pool was made, are never heard of.
-    const stored = pools.get(network)?.used === false ? {} : ({ stored: 'later' } as const);
-    const request = { endpoint: id, network, ...stored, ...(wanted === undefined ? {} : { wanted }) };
+    const request = { endpoint: id, network, ...(wanted === undefined ? {} : { wanted }) };
     const { address, prefix } = await space.allocate(request);
     idleSince.set(id, clock.now());
     return { id, network, address, prefix };

@@ -192,7 +192,8 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
     const id = endpointOf(body);
     return locks(id, async () => {
       const record = endpoints.get(id);
-      if (record !== undefined) endpoints.note({ ...record, sandbox: null });
+      // Not waited for: a leave that a crash loses is made up for by the DeleteEndpoint that comes next.
+      if (record !== undefined) endpoints.put({ ...record, sandbox: null }).catch(() => undefined);
       return {};
     });
   }
@@ -208,7 +209,7 @@ export function createNetworkDriver(parts: NetworkDriverParts): NetworkDriver {
     if (record === undefined) return;
     offers.forget(id);
     await host.unplug(id);
-    endpoints.drop(id);
+    await endpoints.remove(id);
     log.info('docker container detached', { endpoint: id, address: record.address });
   }
 

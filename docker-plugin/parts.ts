@@ -38,12 +38,11 @@ export interface NetworkChange {
 }
 
 export interface Addresses {
-  /** The endpoint's address in the network, else `wanted`, else any. On disk when it resolves, or with the next write where `later` does. */
+  /** The endpoint's address in the network, else `wanted`, else any. On disk when it resolves. */
   allocate(request: {
     readonly endpoint: EndpointId;
     readonly network: NetworkId;
     readonly wanted?: string;
-    readonly stored?: 'later';
   }): Promise<{ readonly address: string; readonly prefix: number }>;
   /** Fine when it has none. On disk when it resolves. */
   release(endpoint: EndpointId): Promise<void>;

@@ -2,9 +2,8 @@ import type { EndpointId, NetworkId } from '../src/core/ids.ts';
 import type { Section, Sections } from '../src/ports/sections.ts';
 
 /**
- * What the door has on disk. Docker tells each thing once and never again, so a call is answered only when its record is stored; records
- * that belong together are put in one turn of the event loop and so reach the disk together. Only what the next call of the same container
- * says again is noted until that one stores it: the address until CreateEndpoint, the end of an endpoint until ReleaseAddress.
+ * What the door has on disk. Docker tells each thing once and never again, so a call is answered only when its record is stored. Records
+ * that belong together are put in one turn of the event loop and so reach the disk together.
  */
 export interface Records {
   /** By Docker's network id. */
@@ -69,9 +68,6 @@ export interface Table<T> {
   /** In memory at once, on disk when it resolves. */
   put(record: T): Promise<void>;
   remove(id: string): Promise<void>;
-  /** As `put` and `remove`, but on disk only with whatever is stored next. */
-  note(record: T): void;
-  drop(id: string): void;
 }
 
 export function openRecords(keeper: Sections): Records {
@@ -85,25 +81,17 @@ export function openRecords(keeper: Sections): Records {
 
 function table<T extends { readonly id: string }>(section: Section<readonly T[]>): Table<T> {
   const records = new Map<string, T>(section.get().map((record) => [record.id, record]));
-  const all = () => [...records.values()];
+  const save = () => section.set([...records.values()]);
   return {
     all: () => section.get(),
     get: (id) => records.get(id),
     put(record) {
       records.set(record.id, record);
-      return section.set(all());
+      return save();
     },
     remove(id) {
       records.delete(id);
-      return section.set(all());
-    },
-    note(record) {
-      records.set(record.id, record);
-      section.note(all());
-    },
-    drop(id) {
-      records.delete(id);
-      section.note(all());
+      return save();
     },
   };
 }

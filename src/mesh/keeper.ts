@@ -18,8 +18,6 @@ export interface Section<T> {
   get(): T;
   /** Takes effect at once in memory; resolves when on disk. Whoever promises something to others awaits it first. */
   set(value: T): Promise<void>;
-  /** Takes effect at once in memory, and goes to disk with whatever is set next, in any section. For what a crash may undo. */
-  note(value: T): void;
 }
 
 export interface OpenedKeeper extends Keeper {
@@ -159,17 +157,13 @@ function createKeeper(store: Store, contents: Map<string, Uint8Array>, log: Log 
     opened.add(name);
     const bytes = contents.get(name);
     let value = bytes === undefined ? initial : readSection(name, bytes, check);
-    function note(changed: T): void {
-      value = changed;
-      dirty.set(name, () => value);
-    }
     return {
       get: () => value,
       set(changed) {
-        note(changed);
+        value = changed;
+        dirty.set(name, () => value);
         return schedule();
       },
-      note,
     };
   }
 

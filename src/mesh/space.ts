@@ -41,8 +41,8 @@ export interface Space {
   watch(handler: () => void): () => void;
   /**
    * An address for `endpoint`: the one it has already, else `wanted`, else a free one of this peer's own space. Asks other peers for
-   * space or for the wanted address when need be, for at most `timeout` ms (default 10,000). On disk when it resolves, unless `stored` is
-   * `later`: then with the next write of the state. Rejects with SpaceError.
+   * space or for the wanted address when need be, for at most `timeout` ms (default 10,000). On disk when it resolves.
+   * Rejects with SpaceError.
    */
   allocate(request: AllocationRequest): Promise<Allocation>;
   /** Gives the endpoint's addresses back. Fine when it has none. On disk when it resolves. */
@@ -97,7 +97,6 @@ export interface AllocationRequest {
   /** IPv4 text. */
   readonly wanted?: string;
   readonly timeout?: number;
-  readonly stored?: 'later';
 }
 
 export interface Allocation {

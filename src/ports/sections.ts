@@ -8,6 +8,4 @@ export interface Section<T> {
   get(): T;
   /** In memory at once, on disk when it resolves. Sections set in one turn of the event loop go to disk together. */
   set(value: T): Promise<void>;
-  /** In memory at once, on disk with whatever is set next, in any section. For what a crash may undo. */
-  note(value: T): void;
 }

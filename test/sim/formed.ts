@@ -286,7 +286,7 @@ async function beginPeer(shared: Shared, seat: Seat, from: Replica) {
 /** Keeps nothing: nobody restarts here. What a disk costs is measured elsewhere. */
 function forgetfulKeeper(): Keeper {
   return {
-    section: (_name, _check, initial) => ({ get: () => initial, set: async () => {}, note: () => {} }),
+    section: (_name, _check, initial) => ({ get: () => initial, set: async () => {} }),
     flush: async () => {},
   };
 }

@@ -57,36 +57,6 @@ test('a container gets an address of its network and an interface, and gives bot
   assert.deepEqual([...world.networks.keys()], ['weft']);
 });
 
-test('the start of a container is two writes to disk, its end none before its address is given back', async () => {
-  const net = await docker.createNetwork();
-  const before = world.writes();
-  const one = await run(net);
-  assert.equal(world.writes() - before, 2);
-  const next = await world.live();
-  assert.deepEqual(
-    next.endpoints().map(({ id, sandbox }) => [id, sandbox]),
-    [[one.id, `/run/netns/${one.sandbox}`]],
-  );
-  await stop(net, one);
-  assert.equal(world.writes() - before, 2);
-});
-
-test('the address of a container that never came is free after a crash', async () => {
-  const net = await docker.createNetwork();
-  assert.equal(await docker.requestAddress(net.PoolID), '10.99.0.1/24');
-  door = await world.live();
-  nothingLeft();
-  assert.equal((await run(net)).address, '10.99.0.1/24');
-});
-
-test("an address for another driver's container is on disk before it is given out", async () => {
-  const ask = { AddressSpace: 'WeftLocal', Pool: '', SubPool: '', Options: null, V6: false };
-  const { PoolID } = (await door.ipam.requestPool(ask)) as { PoolID: string };
-  await docker.requestAddress(PoolID);
-  door = await world.live();
-  assert.deepEqual([...world.leases.values()], ['10.99.0.1']);
-});
-
 test('every wish of `docker network create` holds', async () => {
   const net = await docker.createNetwork({
     subnet: '10.50.0.0/16',

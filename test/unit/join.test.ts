@@ -288,7 +288,7 @@ test('what the issuer could not have signed is not stored', async () => {
       invites: issuer.invites,
       space: world.createSpace(issuer, membership),
       records: issuer.records,
-      state: { get: () => [], set: async () => {}, note: () => {} },
+      state: { get: () => [], set: async () => {} },
       book: { learn() {} },
       log: silent,
       snapshot: () => null,

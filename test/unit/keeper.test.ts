@@ -43,21 +43,6 @@ test('many changes of one turn are one write, those during a write are one more'
   assert.equal(again.section('s3', any, 0).get(), 103);
 });
 
-test('what was only noted is written with the next change, of whatever section', async () => {
-  const store = createMemoryStore();
-  const keeper = await openKeeper({ store });
-  const [noted, other] = [keeper.section('noted', any, 0), keeper.section('other', any, 0)];
-  noted.note(1);
-  await new Promise((resolve) => setImmediate(resolve));
-  assert.deepEqual([noted.get(), store.writes()], [1, 0]);
-  await other.set(2);
-  assert.equal(store.writes(), 1);
-  assert.equal((await openKeeper({ store })).section('noted', any, 0).get(), 1);
-  noted.note(3);
-  await keeper.flush();
-  assert.equal((await openKeeper({ store })).section('noted', any, 0).get(), 3);
-});
-
 test('nobody is told that a value is on disk before it is', async () => {
   const clock = createVirtualClock();
   const store = createMemoryStore({ clock, latency: 10 });

@@ -1,6 +1,6 @@
 import { formatIpv4, parseIpv4, prefixOf, type Range } from '../../core/address.ts';
 import { DEFAULT_NETWORK, type EndpointId, type NetworkId, type PeerId } from '../../core/ids.ts';
-import { drop, type Lease, type Leases, leaseAt, leaseOf, nextFree, take } from '../../core/ipam.ts';
+import { drop, type Lease, leaseAt, leaseOf, nextFree, take } from '../../core/ipam.ts';
 import type { NetworkPlan, NetworkPlans } from '../../core/network.ts';
 import { includes, itemAt } from '../../core/ranges.ts';
 import { formatRange } from '../../core/ring-entry.ts';
@@ -79,13 +79,7 @@ export function createAllocator(parts: AllocatorParts): Allocator {
       }
       const plan = planOf(network);
       const address = wanted === undefined ? pick(network, plan) : claimable(wanted, network);
-      if (address !== undefined) {
-        const lease = { endpoint, network, address };
-        const leases = take(state.leases.get(), lease, wanted === undefined);
-        if (request.stored !== 'later') return hold(lease, leases);
-        state.leases.note(leases);
-        return toAllocation(lease);
-      }
+      if (address !== undefined) return hold({ endpoint, network, address }, wanted === undefined);
       if (wanted === undefined) await getBlock(network, deadline);
       else await getAddress(wanted, network, deadline);
     }
@@ -145,10 +139,10 @@ export function createAllocator(parts: AllocatorParts): Allocator {
   }
 
   /** From the choice of the address to the first `set` nothing waits: two requests cannot choose the same. */
-  async function hold(lease: Lease, changed: Leases): Promise<Allocation> {
+  async function hold(lease: Lease, picked: boolean): Promise<Allocation> {
     try {
       // Held entries, noted before, go to disk in the same write.
-      await state.leases.set(changed);
+      await state.leases.set(take(state.leases.get(), lease, picked));
       return toAllocation(lease);
     } catch (error) {
       const leases = state.leases.get();

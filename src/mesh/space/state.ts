@@ -18,9 +18,6 @@ export interface SpaceState {
 
 export function openState(keeper: Keeper): SpaceState {
   const watchers = new Set<() => void>();
-  const tell = () => {
-    for (const handler of [...watchers]) handler();
-  };
   const leases = keeper.section('space/leases', checkLeases, NO_LEASES);
   return {
     intents: keeper.section('space/intents', checkEntries, []),
@@ -30,12 +27,8 @@ export function openState(keeper: Keeper): SpaceState {
       get: leases.get,
       set(value) {
         const stored = leases.set(value);
-        tell();
+        for (const handler of [...watchers]) handler();
         return stored;
-      },
-      note(value) {
-        leases.note(value);
-        tell();
       },
     },
     watchLeases(handler) {

@@ -25,8 +25,6 @@ export interface DockerWorld {
   addNetwork(network: NetworkInfo): void;
   /** Lease → address. */
   readonly leases: Map<string, string>;
-  /** How often something was written to disk. */
-  writes(): number;
   /** A life of the door; calls into the world go through `fault`. What the daemon does first is done: links that no record knows are gone. */
   live(fault?: Fault): Promise<DockerDoor>;
 }
@@ -42,8 +40,6 @@ export function createDockerWorld(scope: Scope = 'local'): DockerWorld {
   const networks = new Map<string, NetworkInfo>();
   const leases = new Map<string, string>();
   const homes = new Map<string, string>();
-  /** Leases that end with this life of the door unless something is written before. */
-  const unstored = new Set<string>();
   const watchers = new Set<() => void>();
   let made = 0;
   let lives = 0;
@@ -82,7 +78,7 @@ export function createDockerWorld(scope: Scope = 'local'): DockerWorld {
     },
   };
   const space: Addresses = {
-    async allocate({ endpoint, network, wanted, stored }) {
+    async allocate({ endpoint, network, wanted }) {
       const taken = new Set(leases.values());
       const known = leases.get(endpoint);
       const home = networks.get(network);
@@ -92,7 +88,6 @@ export function createDockerWorld(scope: Scope = 'local'): DockerWorld {
       const address = known ?? wanted ?? firstFree(home, taken);
       leases.set(endpoint, address);
       homes.set(endpoint, network);
-      if (stored === 'later') unstored.add(endpoint);
       return { address, prefix: prefixOf(home.subnet) };
     },
     async release(endpoint) {
@@ -113,17 +108,9 @@ export function createDockerWorld(scope: Scope = 'local'): DockerWorld {
     networks,
     addNetwork,
     leases,
-    writes: disk.writes,
     async live(fault) {
       const guard = fault?.guard ?? ((call) => call());
-      for (const lease of unstored) await space.release(lease as EndpointId);
-      unstored.clear();
-      const write = async (bytes: Uint8Array) => {
-        const noted = [...unstored];
-        await disk.write(bytes);
-        for (const lease of noted) unstored.delete(lease);
-      };
-      const store = { read: () => disk.read(), write: (bytes: Uint8Array) => guard(() => write(bytes)) };
+      const store = { read: () => disk.read(), write: (bytes: Uint8Array) => guard(() => disk.write(bytes)) };
       const parts = {
         networks: guarded(meshNetworks, ['create', 'change', 'remove'], guard),
         space: guarded(space, ['allocate', 'release'], guard),

@@ -106,7 +106,6 @@ function createPathsHost(parts: HostParts): PathsHost {
     section: <T>(name: string, _check: unknown, initial: T) => ({
       get: () => (sections.get(name) ?? initial) as T,
       set: async (value: T) => void sections.set(name, value),
-      note: (value: T) => void sections.set(name, value),
     }),
   };
   const trust = createTrust({ keeper, configured: parts.configured });
