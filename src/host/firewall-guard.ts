@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Log } from '../ports/log.ts';
 import { searchPath } from './command.ts';
@@ -14,17 +14,30 @@ export interface FirewallGuard {
   stop(): Promise<void>;
 }
 
+export interface FirewallGuardParts {
+  readonly path: string | undefined;
+  readonly log: Log;
+  readonly onTaken: () => void;
+  readonly onLost: () => void;
+}
+
 const HELD = 'weft-held';
 /** No change of a table takes a tenth of this. */
 const PATIENCE = 5_000;
 
 /**
- * `path`: the network namespace; absent: that of this process. `onTaken` is called when one of our tables or something in one was deleted, by whomever.
+ * `path`: the network namespace; absent: that of this process. `onTaken` is called when one of our tables or something in one was deleted, by
+ * whomever; `onLost` when one of the programs has ended that this guard did not end.
  */
-export function createFirewallGuard(path: string | undefined, log: Log, onTaken: () => void): FirewallGuard {
+export function createFirewallGuard({ path, log, onTaken, onLost }: FirewallGuardParts): FirewallGuard {
   const enter = path === undefined ? [] : ['nsenter', `--net=${path}`, '--'];
   let version = 0;
-  let stopped = false;
+  const endedByUs = new Set<ChildProcess>();
+
+  function end(child: ChildProcess): void {
+    endedByUs.add(child);
+    child.kill('SIGKILL');
+  }
 
   function start(words: readonly string[], onLine: (line: string) => void) {
     const [program = '', ...args] = [...enter, 'nft', ...words];
@@ -36,7 +49,9 @@ export function createFirewallGuard(path: string | undefined, log: Log, onTaken:
       child.on('close', () => resolve());
     });
     void ended.then(() => {
-      if (!stopped) log.warn('nft has ended, which watched over the firewall', { words: words.join(' ') });
+      if (endedByUs.has(child)) return;
+      log.warn('nft has ended, which watched over the firewall', { words: words.join(' ') });
+      onLost();
     });
     return { child, ended };
   }
@@ -67,15 +82,14 @@ export function createFirewallGuard(path: string | undefined, log: Log, onTaken:
     if (problem === '') return;
     log.warn('what keeps networks apart is not held against a flush of the firewall', { problem });
     // With its owner an older copy goes, too: it must not forbid what is allowed now.
-    owner.child.kill('SIGKILL');
+    end(owner.child);
   }
 
   return {
     hold,
     async stop() {
-      stopped = true;
-      monitor.child.kill('SIGKILL');
-      owner.child.kill('SIGKILL');
+      end(monitor.child);
+      end(owner.child);
       await Promise.all([monitor.ended, owner.ended]);
     },
   };

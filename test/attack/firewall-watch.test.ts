@@ -5,6 +5,7 @@
  *   container 10.32.0.5 ── host, peers 192.0.2.7 and 2001:db8:2::8 by VXLAN
  */
 import assert from 'node:assert/strict';
+import { readdir, readFile, readlink, stat } from 'node:fs/promises';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import type { EndpointId } from '../../src/core/ids.ts';
 import { createLinuxHost } from '../../src/host/linux.ts';
@@ -70,6 +71,20 @@ describe('the watch over the firewall', { skip: needsRoot }, () => {
     return /[^{] # handle (\d+)/.exec(text)?.[1] ?? assert.fail(`no rule in ${text}`);
   }
 
+  /** Process ids of the nft that run in the host's network namespace for longer than a call. */
+  async function nftPrograms(): Promise<readonly number[]> {
+    const { ino } = await stat(net.hostPath);
+    const found: number[] = [];
+    for (const entry of await readdir('/proc')) {
+      const [link, words] = await Promise.all([
+        readlink(`/proc/${entry}/ns/net`).catch(() => ''),
+        readFile(`/proc/${entry}/cmdline`, 'utf8').catch(() => ''),
+      ]);
+      if (link === `net:[${ino}]` && /^nft\0(monitor|-i)\0/.test(words)) found.push(Number(entry));
+    }
+    return found;
+  }
+
   async function isHealed(what: string, take: () => Promise<unknown>): Promise<void> {
     const [before, count] = [await rules(), losses.length];
     await take();
@@ -117,6 +132,22 @@ describe('the watch over the firewall', { skip: needsRoot }, () => {
     const before = await rules();
     await nft('flush', 'ruleset');
     await until('all tables to be back', async () => (await rules()) === before, SOON);
+  });
+
+  test('with its programs killed, others watch soon', async () => {
+    const before = await rules();
+    const programs = await nftPrograms();
+    assert.equal(programs.length, 2);
+    for (const pid of programs) process.kill(pid, 'SIGKILL');
+    await nft('flush', 'table', 'inet', 'weft');
+    await until('what was taken meanwhile to be back', async () => (await rules()) === before, 3 * SOON);
+    await until(
+      'the copy to be held again',
+      async () => (await nft('list', 'tables')).includes('weft-held'),
+      SOON,
+    );
+    assert.ok(!(await nftPrograms()).some((pid) => programs.includes(pid)));
+    await isHealed('inet weft', () => nft('flush', 'table', 'inet', 'weft'));
   });
 
   test('what we change ourselves, and what others have, is no loss', async () => {
