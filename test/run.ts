@@ -1,12 +1,7 @@
 /**
- * `npm test`: every suite in one run of node's test runner, with one summary at the end.
- *
- *   node test/run.ts                        all suites
- *   node test/run.ts unit test/sim/x.test.ts   these folders or files only
- *   node test/run.ts --fuzz [--seconds 60]  the fuzz suite again and again with fresh seeds, then each native target as long
- *
- * Suites that only compute share the cores. Whatever needs the machine itself (namespaces, TUN, the lab) runs one file at a
- * time afterwards, so that no test measures another one's load.
+ * `npm test`: every suite in one run of node's test runner, with one summary at the end. See HELP. Suites that only compute share the
+ * cores. Whatever needs the machine itself (namespaces, TUN, the lab) runs one file at a time afterwards, so that no test measures
+ * another one's load.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
@@ -15,7 +10,7 @@ import { join, relative } from 'node:path';
 import { Readable } from 'node:stream';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
-import { parseArgs } from 'node:util';
+import { orEnd, readArguments, wholeNumber } from './arguments.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const TESTS = import.meta.dirname;
@@ -24,14 +19,26 @@ const FILE_TIMEOUT = 300_000;
 
 const SUITES = ['architecture', 'unit', 'contract', 'model', 'sim', 'fuzz', 'attack', 'hosts', 'docker'];
 
-const { values, positionals } = parseArgs({
+const HELP = `Runs the tests, all of them or those of these suites, folders or files.
+
+  npm test -- [SUITE | FOLDER | FILE …]
+  npm run fuzz -- [--seconds S]
+
+Suites: ${SUITES.join(' ')}. Those that need the machine itself are left out, and named, without root.
+
+  --fuzz         the fuzz suite again and again with fresh seeds, then each native target as long
+  --seconds S    for each, default 60
+  --help
+`;
+
+const { values, positionals } = readArguments(HELP, {
   allowPositionals: true,
   options: { fuzz: { type: 'boolean', default: false }, seconds: { type: 'string', default: '60' } },
 });
 
-const { shared, alone } = partition(select(values.fuzz ? ['fuzz'] : positionals));
+const { shared, alone } = partition(orEnd(() => select(values.fuzz ? ['fuzz'] : positionals)));
 process.exitCode = 0;
-if (values.fuzz) await fuzz(Number(values.seconds));
+if (values.fuzz) await fuzz(wholeNumber('--seconds', values.seconds));
 else await report(shared, alone);
 
 /** Test files under the wanted folders, or the wanted files themselves. */

@@ -1,21 +1,30 @@
 /**
  * The speed of the native data path alone, for whoever changes it: builds and settings of it take turns with kernel VXLAN and with no
- * tunnel, run by run, so that what else happens on the machine meets all of them. Prints medians and ratios to the first variant.
- *
- *   node test/bench/datapath.ts --under veth --tests t1,ping  new  old,binary=/tmp/old.node  evp,without=ipsecMb  vxlan  raw
- *
- * Tests: see measures.ts. Settings: binary, without (a+b), queues, mtu, txqueuelen, bind, env (NAME:value+NAME:value).
+ * tunnel, run by run, so that what else happens on the machine meets all of them. See HELP.
  */
 import { execFileSync } from 'node:child_process';
-import { parseArgs } from 'node:util';
 import type { OptionalPart } from '../../src/datapath/native.ts';
+import { readArguments, wholeNumber } from '../arguments.ts';
 import { createWorld, type Variant, type World } from './datapath-world.ts';
 import { type Figures, measure } from './measures.ts';
 import { inOwnSession } from './priority.ts';
 import type { Underlay } from './site.ts';
 import { series } from './statistics.ts';
 
-const { values, positionals } = parseArgs({
+const HELP = `Measures builds and settings of the data path in turn; prints medians and ratios to the first one.
+
+  node test/bench/datapath.ts [options] [VARIANT …]
+  node test/bench/datapath.ts --tests t1,ping  new  old,binary=/tmp/old.node  evp,without=ipsecMb  vxlan  raw
+
+Variants: vxlan, raw, or any name, with settings: binary, without (a+b), queues, mtu, txqueuelen, bind, env (NAME:value+NAME:value).
+
+  --under veth|nic   default veth
+  --tests A,B,…      as in npm run bench -- --help, default t1,t4,ping
+  --rounds N         default 3
+  --seconds S        default 2
+  --help
+`;
+const { values, positionals } = readArguments(HELP, {
   allowPositionals: true,
   options: {
     under: { type: 'string', default: 'veth' },
@@ -24,7 +33,8 @@ const { values, positionals } = parseArgs({
     seconds: { type: 'string', default: '2' },
   },
 });
-const seconds = Number(values.seconds);
+const seconds = wholeNumber('--seconds', values.seconds);
+const rounds = wholeNumber('--rounds', values.rounds);
 if (await inOwnSession()) await main();
 
 async function main(): Promise<void> {
@@ -37,7 +47,7 @@ async function main(): Promise<void> {
       worlds.push(world);
       console.error(`${variant.name}: ${world.features}`);
     }
-    for (let round = 1; round <= Number(values.rounds); round++) {
+    for (let round = 1; round <= rounds; round++) {
       for (const world of worlds) {
         const figures: Figures = {};
         for (const test of values.tests.split(','))

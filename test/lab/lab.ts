@@ -1,13 +1,6 @@
-/**
- * `npm run lab`: the hosts of the demonstration, joined and with a container on each, left up to look around in.
- *
- *   npm run lab                  three hosts
- *   npm run lab -- --hosts 5     another number, 1 … 20
- *   npm run lab -- --bare        without weft up and join
- *   npm run lab -- --down        takes down what earlier labs left
- */
+/** `npm run lab`: the hosts of the demonstration, joined and with a container on each, left up to look around in. */
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { parseArgs } from 'node:util';
+import { readArguments, wholeNumber } from '../arguments.ts';
 import { createLab, type Lab } from './create.ts';
 import { printedEcho } from './echo.ts';
 import { type LabHost, WEFT } from './host.ts';
@@ -16,7 +9,16 @@ import type { Namespace } from './namespace.ts';
 import { leftovers, tearDown } from './teardown.ts';
 import { addressOf } from './traffic.ts';
 
-const { values } = parseArgs({
+const HELP = `Hosts, joined and with a container on each, left up to look around in; prints how to enter them.
+
+  npm run lab -- [options]
+
+  --hosts N      default 3, at most 20
+  --bare         without weft up and join
+  --down         takes down what earlier labs left
+  --help
+`;
+const { values } = readArguments(HELP, {
   options: {
     hosts: { type: 'string', default: '3' },
     bare: { type: 'boolean', default: false },
@@ -25,7 +27,7 @@ const { values } = parseArgs({
 });
 
 if (values.down) down();
-else await up(Number(values.hosts), values.bare);
+else await up(wholeNumber('--hosts', values.hosts, { most: 20 }), values.bare);
 
 function down(): void {
   const labs = leftovers();
@@ -34,8 +36,6 @@ function down(): void {
 }
 
 async function up(count: number, bare: boolean): Promise<void> {
-  if (!Number.isInteger(count) || count < 1 || count > 20)
-    throw new Error('--hosts takes a number from 1 to 20');
   const lab = await createLab({ hosts: count, echo: printedEcho() });
   const lines: string[] = [];
   if (!bare) await joinAll(lab.hosts);

@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { parseArgs } from 'node:util';
+import { orEnd, readArguments, wholeNumber } from '../arguments.ts';
 import { draw } from './drawing.ts';
 import { ALL_FAULTS, FAULTS, type FaultName, isFaultName } from './faults.ts';
 import { rangeOf, StoryError, tellStory } from './story.ts';
@@ -58,9 +58,9 @@ interface StoriesResult {
   readonly failures: readonly { readonly seed: number | string; readonly message: string }[];
 }
 
-function readOptions(): Options | string {
+function readOptions(): Options {
   const text = { type: 'string' } as const;
-  const { values } = parseArgs({
+  const { values } = readArguments(HELP, {
     options: {
       suite: text,
       peers: text,
@@ -71,36 +71,27 @@ function readOptions(): Options | string {
       jobs: text,
       patience: { ...text, default: '60000' },
       json: { type: 'boolean', default: false },
-      help: { type: 'boolean', default: false },
     },
   });
-  if (values.help) return HELP;
-  const { suite } = values;
-  if (suite !== undefined && suite !== 'stories' && suite !== 'times') {
-    throw new TypeError(`--suite takes stories or times, not ${suite}`);
-  }
-  const faults = readFaults(values.faults);
-  const peers = values.peers === undefined ? undefined : count('--peers', values.peers, 1);
-  const seeds = count('--seeds', values.seeds, 1);
-  const jobs = count('--jobs', values.jobs ?? String(availableParallelism()), 1);
+  const seeds = wholeNumber('--seeds', values.seeds);
+  const jobs = wholeNumber('--jobs', values.jobs ?? String(availableParallelism()));
   return {
-    suites: suite === undefined ? ['stories', 'times'] : [suite],
-    peers,
-    seed: count('--seed', values.seed, 0),
+    suites: orEnd(() => readSuites(values.suite)),
+    peers: values.peers === undefined ? undefined : wholeNumber('--peers', values.peers),
+    seed: wholeNumber('--seed', values.seed, { least: 0 }),
     seeds,
-    steps: count('--steps', values.steps, 0),
-    faults,
+    steps: wholeNumber('--steps', values.steps, { least: 0 }),
+    faults: orEnd(() => readFaults(values.faults)),
     jobs: Math.min(jobs, seeds),
-    patience: count('--patience', values.patience, 1),
+    patience: wholeNumber('--patience', values.patience),
     json: values.json,
   };
 }
 
-function count(name: string, text: string, least: number): number {
-  const value = Number(text);
-  if (!Number.isSafeInteger(value) || value < least)
-    throw new TypeError(`${name} takes a whole number from ${least} on, not ${text}`);
-  return value;
+function readSuites(text: string | undefined): Options['suites'] {
+  if (text === undefined) return ['stories', 'times'];
+  if (text === 'stories' || text === 'times') return [text];
+  throw new TypeError(`--suite takes stories or times, not ${text}`);
 }
 
 function readFaults(text: string): readonly FaultName[] {
@@ -266,17 +257,7 @@ async function runTimes({ peers = 100, seed, json }: Options): Promise<number> {
 }
 
 async function main(): Promise<number> {
-  let options: Options | string;
-  try {
-    options = readOptions();
-  } catch (error) {
-    process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
-    return 2;
-  }
-  if (typeof options === 'string') {
-    process.stdout.write(options);
-    return 0;
-  }
+  const options = readOptions();
   if (process.env.WEFT_SIM_SHARE !== undefined) {
     const result = await tellStories(options, (told) => process.send?.({ told }));
     process.send?.({ result });
