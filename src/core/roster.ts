@@ -32,11 +32,13 @@ export interface Roster extends Lineage {
   proofOf(peer: PeerId): readonly Tombstone[];
   /** Everybody who is or was a member. */
   isKnown(peer: PeerId): boolean;
+  /** Let in by a host that had been removed, which it did not know: no members, though they may have been given addresses. Sorted. */
+  outsiders(): readonly PeerId[];
   /** Whom the peer has let in, as known here. */
   issuedBy(peer: PeerId): readonly PeerId[];
   /** Valid certificates from a member up to the root key. */
   chainOf(peer: PeerId): Chain | undefined;
-  /** Valid certificates that would not be without `peer`: what its adopter has to take over. */
+  /** Valid certificates that would not be without `peer`, and of an outsider its own: what its adopter has to show. */
   relyingOn(peer: PeerId): readonly Certificate[];
   /** Grows with every change of members, removals or heirs. */
   revision(): number;
@@ -258,6 +260,8 @@ export function createRoster(root: PeerId, creator: PeerId): Roster {
       }
       return [...proof.values()];
     },
+    outsiders: () =>
+      [...byPeer.keys()].filter((peer) => rooted.has(peer) && !ways.has(peer) && !gone.has(peer)).sort(),
     isKnown: (peer) => ways.has(peer) || isRemoved(peer),
     issuedBy: (peer) => (byIssuer.get(peer) ?? []).map(({ certificate }) => certificate.peer),
     heirOf,
@@ -275,10 +279,11 @@ export function createRoster(root: PeerId, creator: PeerId): Roster {
       return chain;
     },
     relyingOn(peer) {
-      return [...byIssuer]
+      const own = ways.has(peer) ? [] : (byPeer.get(peer) ?? []);
+      const others = [...byIssuer]
         .filter(([issuer]) => issuer === peer || (isRemoved(issuer) && whoStandsFor(issuer).has(peer)))
-        .flatMap(([, held]) => held.filter((one) => ways.has(one.certificate.issuer) && isValid(one)))
-        .map(({ certificate }) => certificate);
+        .flatMap(([, held]) => held.filter((one) => ways.has(one.certificate.issuer) && isValid(one)));
+      return [...own, ...others].map(({ certificate }) => certificate);
     },
     revision: () => revision,
   };

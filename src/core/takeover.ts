@@ -45,8 +45,7 @@ export function planTakeovers(
 ): readonly RingChange[] {
   const changes: RingChange[] = [];
   for (const segment of segments) {
-    // What a donor gave to two peers at once is nobody's, and falls to who succeeds that donor.
-    const owner = segment.entry?.owner ?? segment.donor;
+    const owner = takenFrom(segment);
     const depth = depthFor(owner);
     if (depth === undefined || owner === self) continue;
     const network = segment.entry?.network ?? DEFAULT_NETWORK;
@@ -66,6 +65,11 @@ export function planTakeovers(
     } else changes.push(change);
   }
   return changes;
+}
+
+/** What a donor gave to two peers at once is nobody's, and falls to who succeeds that donor. */
+export function takenFrom({ entry, donor }: Segment): PeerId {
+  return entry?.owner ?? donor;
 }
 
 function continues(a: RingChange, b: RingChange): boolean {

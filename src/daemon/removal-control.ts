@@ -75,7 +75,8 @@ function findPeer(mesh: Network['mesh'], text: string): PeerId {
   const matches = (peer: PeerId) =>
     peer === text || nicknameOf(mesh, peer) === text || (text.length >= SHORTEST_END && peer.endsWith(text));
   const members = membership.members().filter(matches);
-  const found = members.length > 0 ? members : membership.removed().filter(matches);
+  const others = [...membership.outsiders(), ...membership.removed()];
+  const found = members.length > 0 ? members : others.filter(matches);
   const [first, second] = found;
   if (first === undefined) throw new ControlError('unknown-peer', `there is no host ${text} in this mesh`);
   if (second === undefined) return first;

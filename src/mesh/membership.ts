@@ -91,6 +91,7 @@ export interface OpenMembership extends Membership {
   learnEpoch(epoch: Epoch): Promise<boolean>;
   /** Everybody who is or was a member, and whom a peer has let in, as known here. */
   isKnown(peer: PeerId): boolean;
+  outsiders(): readonly PeerId[];
   issuedBy(peer: PeerId): readonly PeerId[];
   /** Shows this peer's certificate in its own records, once. To be called at each start. */
   publish(): Promise<void>;
@@ -224,7 +225,8 @@ export function createMembership({ crypto, identity, state, records, log }: Memb
   async function bury(peer: PeerId, rootSeed?: Uint8Array): Promise<void> {
     if (isRemoved()) throw new MembershipError('removed', 'this host was removed from the mesh itself');
     const known = rootSeed === undefined ? roster.isMember(peer) : roster.isKnown(peer);
-    if (!known) throw new MembershipError('unknown-peer', `${peer} is no member of the mesh`);
+    if (!known && !roster.outsiders().includes(peer))
+      throw new MembershipError('unknown-peer', `${peer} is no member of the mesh`);
     const heir = successorOf(peer, roster)?.peer;
     if (rootSeed === undefined && heir !== self) {
       throw new MembershipError(
@@ -283,6 +285,7 @@ export function createMembership({ crypto, identity, state, records, log }: Memb
       tell();
     },
     isKnown: roster.isKnown,
+    outsiders: roster.outsiders,
     issuedBy: roster.issuedBy,
     chainOf: roster.chainOf,
     credentials: () => ({ chain: roster.chainOf(self) ?? chain }),

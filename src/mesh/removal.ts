@@ -80,7 +80,7 @@ export function createRemoval(parts: RemovalParts): Removal {
   });
 
   function check(peer: PeerId): void {
-    checkMember(parts, peer);
+    if (membership.isRemoved(self) || !membership.outsiders().includes(peer)) checkMember(parts, peer);
     if (peer === self) throw new RemovalError('own-peer', 'this is the host itself: run it on another one');
   }
 

@@ -7,7 +7,14 @@ import type { Change, LifeState } from './recorder.ts';
  * time, who knows what now, how each sees the ring, and the last messages.
  */
 export function draw(world: MeshWorld): string {
-  const parts = [timeline(world), knowledge(world), rings(world), lastMessages(world), lastNotes(world)];
+  const parts = [
+    timeline(world),
+    knowledge(world),
+    roster(world),
+    rings(world),
+    lastMessages(world),
+    lastNotes(world),
+  ];
   return parts.join('\n\n');
 }
 
@@ -95,6 +102,21 @@ function knowledge({ hosts }: MeshWorld): string {
     return `${name.padEnd(5)} ${seqs.join('')}`;
   });
   return [head, ...rows].join('\n');
+}
+
+/** Whom each host counts among the members, whom not any more, and who takes over from those. */
+function roster({ hosts, running }: MeshWorld): string {
+  const nameOf = (peer: string | undefined) => hosts.find((host) => host.peer === peer)?.name ?? 'nobody';
+  const rows = running().flatMap(({ name, mesh }) => {
+    if (mesh === undefined) return [];
+    const { membership } = mesh;
+    const removed = membership
+      .removed()
+      .map((peer) => `${nameOf(peer)} → ${nameOf(membership.takerOf(peer)?.peer)}`);
+    const outside = membership.outsiders().map(nameOf);
+    return `  ${name}: ${membership.members().map(nameOf).join(' ')}; removed: ${removed.join(', ')}; let in for nothing: ${outside.join(' ')}`;
+  });
+  return ['members, as seen by', ...rows].join('\n');
 }
 
 function rings(world: MeshWorld): string {

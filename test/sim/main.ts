@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { orEnd, readArguments, wholeNumber } from '../arguments.ts';
 import { draw } from './drawing.ts';
 import { ALL_FAULTS, FAULTS, type FaultName, isFaultName } from './faults.ts';
+import { type RemovalsTold, tellRemovals } from './removal-plot.ts';
 import { rangeOf, StoryError, tellStory } from './story.ts';
 import { measureChange, measureHeal } from './times.ts';
 import { startWatchdog } from './watchdog.ts';
@@ -13,7 +14,7 @@ const HELP = `Simulates the whole control plane of many hosts: the same code as 
 
   npm run sim -- [options]
 
-  --suite stories|times  default: both
+  --suite stories|times|removals  default: the first two
   --peers N          hosts; default 3 to 6 in stories, by seed, and 100 for times; more than 30 have no stories
   --seed S           the first seed, default 1: everything follows from it, so the same seed tells the same story
   --seeds COUNT      stories to tell, default 1
@@ -26,6 +27,8 @@ const HELP = `Simulates the whole control plane of many hosts: the same code as 
 
 stories: random joins, allocations, claims, restarts and faults. At every moment no address is used by two, none that was promised is
   missing, and the ring of each host is whole; when all is repaired everybody is a member, all agree, and nothing waits.
+removals: random stories of removals and handovers among crashes and cuts, of 40 steps each; at the end the addresses of those that are gone
+  belong to those that are left, or every host says whom that waits for, and what it says to do about it helps.
 times: in virtual time, between four sites: how soon a change is seen, and how soon a partition heals. The part of the control plane that
   everybody has of everybody (records, links, gossip, liveness), so that thousands fit: --peers 5000 takes minutes.
 
@@ -38,8 +41,11 @@ Progress goes to stderr. Exit: 0 all held, 1 something did not, with its seed an
 
 const MOST_STORY_HOSTS = 30;
 
+const SUITES = ['stories', 'times', 'removals'] as const;
+type Suite = (typeof SUITES)[number];
+
 interface Options {
-  readonly suites: readonly ('stories' | 'times')[];
+  readonly suites: readonly Suite[];
   readonly peers: number | undefined;
   readonly seed: number;
   readonly seeds: number;
@@ -90,8 +96,9 @@ function readOptions(): Options {
 
 function readSuites(text: string | undefined): Options['suites'] {
   if (text === undefined) return ['stories', 'times'];
-  if (text === 'stories' || text === 'times') return [text];
-  throw new TypeError(`--suite takes stories or times, not ${text}`);
+  const suite = SUITES.find((name) => name === text);
+  if (suite !== undefined) return [suite];
+  throw new TypeError(`--suite takes ${SUITES.join(', ')}, not ${text}`);
 }
 
 function readFaults(text: string): readonly FaultName[] {
@@ -234,6 +241,36 @@ async function runStories(options: Options): Promise<number> {
   return stuck ? 3 : result.failures.length > 0 ? 1 : 0;
 }
 
+async function runRemovals({ seed: first, seeds, json }: Options): Promise<number> {
+  const told: RemovalsTold[] = [];
+  const failures: string[] = [];
+  for (let seed = first; seed < first + seeds; seed++) {
+    try {
+      told.push(await tellRemovals(seed));
+    } catch (error) {
+      failures.push(String(error instanceof Error ? error.message : error));
+      process.stderr.write(`${failures.at(-1)}\n`);
+    }
+  }
+  const total = (of: (one: RemovalsTold) => number) => told.reduce((sum, one) => sum + of(one), 0);
+  const result = {
+    suite: 'removals',
+    seeds,
+    removals: total(({ removals }) => removals),
+    handovers: total(({ handovers }) => handovers),
+    helped: told.flatMap(({ helped }) => helped),
+    failures,
+  };
+  if (json) console.log(JSON.stringify(result));
+  else {
+    console.log(
+      `${seeds} stories, ${result.removals} removals, ${result.handovers} handovers; ${failures.length} stories broke a rule`,
+    );
+    for (const line of result.helped) console.log(`  ${line}`);
+  }
+  return failures.length > 0 ? 1 : 0;
+}
+
 async function runTimes({ peers = 100, seed, json }: Options): Promise<number> {
   const onProgress = (what: string) => void process.stderr.write(`${what}\n`);
   try {
@@ -265,6 +302,7 @@ async function main(): Promise<number> {
   }
   const codes = [0];
   if (options.suites.includes('stories')) codes.push(await runStories(options));
+  if (options.suites.includes('removals')) codes.push(await runRemovals(options));
   if (options.suites.includes('times')) codes.push(await runTimes(options));
   return Math.max(...codes);
 }

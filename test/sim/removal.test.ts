@@ -272,3 +272,62 @@ test('an heir that loses its power at any write of a removal goes on with it whe
   }
   assert.ok(crashes >= 4, `${crashes} crashes`);
 });
+
+test('who was let in by a host that had been removed is no member, and leaves its addresses when it is removed, too', async () => {
+  const { world, hosts } = await createMesh('outsider', 0, 0, 0);
+  const [a, b, ...more] = hosts as [SimHost, SimHost, SimHost, SimHost];
+  const heirOf = (host: SimHost) => mesh(a).membership.heirOf(host.peer);
+  const issuer = more.find((host) => heirOf(host) === a.peer) as SimHost;
+  const donor = more.find((host) => heirOf(host) === b.peer) as SimHost;
+  world.partition([a], [b, issuer, donor]);
+  await world.clock.advance(15_000);
+  await world.settled(mesh(a).removal.remove(issuer.peer));
+  const e = await admit(world, hosts, hosts.indexOf(issuer));
+  await world.until(() => mesh(b).membership.heirOf(e.peer) === donor.peer, 10_000);
+  const left = [a, b, donor];
+  world.heal();
+  await world.until(() => left.every((host) => mesh(host).membership.isRemoved(issuer.peer)), 60_000);
+  assert.deepEqual(mesh(b).membership.outsiders(), [e.peer]);
+  assert.ok(ownedBy(b, e) > 0);
+  await world.settled(mesh(b).removal.remove(e.peer));
+  await world.until(() => agreed(left, issuer) && agreed(left, e), 60_000);
+  for (const host of left) assert.deepEqual(mesh(host).membership.outsiders(), []);
+  const digest = (host: SimHost) => JSON.stringify(mesh(host).records.replica.digest());
+  await world.until(() => new Set(left.map(digest)).size === 1, 60_000);
+});
+
+test('every host says whom the addresses of a removed one wait for', async () => {
+  const { world, hosts } = await createMesh('says', 0, 0, 1);
+  const [a, b, c, d] = hosts as [SimHost, SimHost, SimHost, SimHost];
+  const root = mesh(a).membership.rootSeed() as Uint8Array;
+  world.partition([a, c], [b, d]);
+  await world.clock.advance(15_000);
+  await world.settled(mesh(a).removal.remove(b.peer));
+  await world.settled(mesh(b).removal.remove(a.peer));
+  world.heal();
+  const waits = (host: SimHost) => mesh(host).space.inheritance.waiting();
+  const both = [a.peer, b.peer].sort();
+  await world.until(
+    () =>
+      [c, d].every(
+        (host) =>
+          waits(host)
+            .map(({ peer }) => peer)
+            .join() === both.join(),
+      ),
+    60_000,
+  );
+  for (const host of [c, d])
+    assert.deepEqual(
+      waits(host).map(({ taker }) => taker),
+      [undefined, undefined],
+    );
+  d.crash();
+  await world.settled(mesh(c).removal.recover(a.peer, root, false));
+  await world.until(
+    () => waits(c).every(({ taker, missing }) => taker === c.peer && missing.includes(d.peer)),
+    30_000,
+  );
+  await world.settled(d.boot());
+  await world.until(() => [c, d].every((host) => waits(host).length === 0), 60_000);
+});

@@ -16,6 +16,7 @@ interface Story {
   readonly owner?: string;
   readonly members?: readonly string[];
   readonly witness?: string | undefined;
+  readonly outsiders?: readonly string[];
 }
 
 /** Of a host with one address in use, whose heir is another one. */
@@ -27,6 +28,7 @@ function warnings(story: Story, now: number) {
     waiting = [],
     owner = SELF,
     members = [SELF, HEIR],
+    outsiders = [],
   } = story;
   const witness = 'witness' in story ? story.witness : HEIR;
   const mesh = {
@@ -34,11 +36,15 @@ function warnings(story: Story, now: number) {
       self: SELF,
       members: () => members,
       isRemoved: (peer: string) => removed.includes(peer),
+      outsiders: () => outsiders,
       heirOf: (peer: string) => (peer === SELF ? HEIR : undefined),
       witnessOf: (peer: string) => (peer === SELF ? witness : undefined),
       needsHeir: () => witness === undefined && members.length === 1,
     },
-    liveness: { downSince: (peer: string) => (peer === HEIR ? downSince : undefined) },
+    liveness: {
+      downSince: (peer: string) => (peer === HEIR ? downSince : undefined),
+      isUp: (peer: string) => peer !== HEIR || downSince === undefined,
+    },
     records: { get: () => ({ nickname: 'blue' }) },
     space: {
       quarantine: () => quarantine,
@@ -96,9 +102,21 @@ test('addresses that another host owns now, and takeovers that wait, are shown',
   const [lost] = warnings({ owner: HEIR }, 0);
   assert.equal(lost?.code, 'addresses-lost');
   assert.match(lost?.text ?? '', /10\.32\.0\.7/);
-  const [waits] = warnings({ waiting: [{ peer: LOST, missing: [HEIR], unheard: 0 }] }, 0);
+  const [waits] = warnings({ waiting: [{ peer: LOST, taker: SELF, missing: [HEIR], unheard: 0 }] }, 0);
   assert.equal(waits?.code, 'takeover-waits');
   assert.match(waits?.text ?? '', /KooWlost.*missing: blue \(…KooWheir\)/);
+});
+
+test('a host whose addresses have not passed on is shown with whom that waits for: its taker, or the root key', () => {
+  const waiting = [{ peer: LOST, taker: HEIR, missing: [], unheard: 0 }];
+  assert.match(warnings({ waiting }, 0)[0]?.text ?? '', /missing: nobody, their answers are on the way/);
+  const [away] = warnings({ waiting, downSince: 1 }, 2);
+  assert.equal(away?.code, 'takeover-waits');
+  assert.match(away?.text ?? '', /KooWlost.*missing: blue \(…KooWheir\)/);
+  const [rootless] = warnings({ waiting: [{ ...waiting[0], taker: undefined }] }, 0);
+  assert.equal(rootless?.code, 'takeover-needs-root');
+  assert.match(rootless?.text ?? '', /Nobody is left who may take over the addresses of blue \(…KooWlost\)/);
+  assert.match(rootless?.remedy ?? '', /weft recover KooWlost --key-file/);
 });
 
 test('a host whose heirs are all removed says that others must give addresses, unless it is the last one', () => {
@@ -107,4 +125,14 @@ test('a host whose heirs are all removed says that others must give addresses, u
   const [among] = warnings({ ...gone, members: [SELF, LOST] }, 0);
   assert.deepEqual([among?.code, among?.severity], ['no-witness', 'info']);
   assert.deepEqual(codes({ removed: [SELF, HEIR], witness: undefined, members: [] }), ['removed']);
+});
+
+test('a host that is no member is named with the remedy where it has addresses, and only there', () => {
+  assert.deepEqual(codes({ outsiders: [LOST] }), []);
+  const [warning] = warnings({ outsiders: [LOST], owner: LOST }, 0).filter(
+    ({ code }) => code !== 'addresses-lost',
+  );
+  assert.equal(warning?.code, 'outsider-owns');
+  assert.match(warning?.text ?? '', /blue \(…KooWlost\)/);
+  assert.match(warning?.remedy ?? '', /weft remove KooWlost/);
 });

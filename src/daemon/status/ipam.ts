@@ -38,12 +38,18 @@ function donations({ space, records }: Network['mesh']): readonly string[] {
 const MOST_MISSING = 20;
 
 function takeovers({ space, records }: Network['mesh']): readonly string[] {
-  return space.inheritance.waiting().map(({ peer, missing, unheard }) => {
-    const names = missing.slice(0, MOST_MISSING).map((one) => describePeer(records, one));
+  const named = (peer: PeerId) => describePeer(records, peer);
+  return space.inheritance.waiting().map(({ peer, taker, missing, unheard }) => {
     const more = missing.length > MOST_MISSING ? ` and ${missing.length - MOST_MISSING} more` : '';
     const whom =
-      missing.length > 0 ? `the promise of ${names.join(', ')}${more}` : `${unheard} records on their way`;
-    return `${whom}, for the addresses of ${describePeer(records, peer)}, which was removed`;
+      taker === undefined
+        ? 'the root key (`weft recover`)'
+        : missing.length > 0
+          ? `the promise of ${missing.slice(0, MOST_MISSING).map(named).join(', ')}${more}`
+          : unheard > 0
+            ? `${unheard} records on their way`
+            : `${named(taker)}, which takes over`;
+    return `${whom}, for the addresses of ${named(peer)}, which was removed`;
   });
 }
 

@@ -54,18 +54,37 @@ export const REMOVAL_RULES: readonly Rule[] = [
     };
   },
   ({ network }) => {
-    const waits = network?.mesh.space.inheritance.waiting() ?? [];
-    const [first] = waits;
-    if (network === undefined || first === undefined) return undefined;
-    const missing = [...new Set(waits.flatMap((one) => one.missing))];
+    const waits = takeovers(network, ({ taker }) => taker !== undefined);
+    if (network === undefined || waits.length === 0) return undefined;
+    const { mesh } = network;
+    const missing = new Set(waits.flatMap((one) => [...one.missing, ...takersAway(mesh, one)]));
     return {
       code: 'takeover-waits',
       severity: 'warning',
-      text: `The addresses of ${names(
-        network.mesh,
-        waits.map(({ peer }) => peer),
-      )} wait until every host has agreed; missing: ${names(network.mesh, missing) || 'nobody, their answers are on the way'}`,
+      text: `The addresses of ${removedIn(mesh, waits)} wait until every host has agreed; missing: ${names(mesh, [...missing]) || 'nobody, their answers are on the way'}`,
       remedy: 'bring the missing hosts back, or `weft remove` those that are lost for good',
+    };
+  },
+  ({ network }) => {
+    const waits = takeovers(network, ({ taker }) => taker === undefined);
+    const [first] = waits;
+    if (network === undefined || first === undefined) return undefined;
+    return {
+      code: 'takeover-needs-root',
+      severity: 'warning',
+      text: `Nobody is left who may take over the addresses of ${removedIn(network.mesh, waits)}: their heirs were removed as well`,
+      remedy: `take the key of \`weft root export\` on the host that made the mesh, and run \`weft recover ${first.peer.slice(-8)} --key-file FILE\` on a host that stays`,
+    };
+  },
+  ({ network }) => {
+    const outside = network === undefined ? [] : outsidersWithAddresses(network.mesh);
+    const [first] = outside;
+    if (network === undefined || first === undefined) return undefined;
+    return {
+      code: 'outsider-owns',
+      severity: 'warning',
+      text: `Hosts that are no members have addresses, since a host let them in that had been removed: ${names(network.mesh, outside)}`,
+      remedy: `\`weft remove ${first.slice(-8)}\` gives the addresses out again; a token of \`weft invite\` lets that host in as a new one`,
     };
   },
   ({ network, now }) => {
@@ -92,6 +111,28 @@ export const REMOVAL_RULES: readonly Rule[] = [
     };
   },
 ];
+
+type Waits = ReturnType<Mesh['space']['inheritance']['waiting']>[number];
+
+const takeovers = (network: Facts['network'], match: (one: Waits) => boolean): readonly Waits[] =>
+  (network?.mesh.space.inheritance.waiting() ?? []).filter(match);
+
+const removedIn = (mesh: Mesh, waits: readonly Waits[]) =>
+  names(
+    mesh,
+    waits.map(({ peer }) => peer),
+  );
+
+/** Who would have to do it cannot, while it is away. */
+function takersAway({ membership, liveness }: Mesh, { taker }: Waits): readonly PeerId[] {
+  return taker === undefined || taker === membership.self || liveness.isUp(taker) ? [] : [taker];
+}
+
+/** Without what they own, nobody misses them. */
+function outsidersWithAddresses({ membership, space }: Mesh): readonly PeerId[] {
+  const owners = new Set(space.ring().map(({ owner }) => owner));
+  return membership.outsiders().filter((peer) => owners.has(peer));
+}
 
 /** Until it is the last host, whose heir the next one becomes (core/succession.ts). */
 function isWithoutWitness({ membership }: Mesh): boolean {

@@ -11,6 +11,7 @@ import {
   mayTake,
   NEEDS_PROMISES,
   planTakeovers,
+  takenFrom,
 } from '../../core/takeover.ts';
 import type { Clock } from '../../ports/clock.ts';
 import type { Log } from '../../ports/log.ts';
@@ -26,7 +27,7 @@ import type { Waiting } from './waiting.ts';
  * Everything follows from records on disk, so it does not matter where it was interrupted.
  */
 export interface Inheritor {
-  /** Removed peers whose addresses wait for promises; on the peer that takes them over. */
+  /** Removed peers whose addresses have not passed on yet, as far as is known here: on every peer. */
   waiting(): readonly Waits[];
   /** Takes over without the promises of those who are silent. Only for a peer that the root key made the successor. On disk when it resolves. */
   force(peer: PeerId): Promise<void>;
@@ -34,6 +35,8 @@ export interface Inheritor {
 
 export interface Waits extends Collect {
   readonly peer: PeerId;
+  /** Who takes its addresses over; undefined where only the root key can name somebody. */
+  readonly taker: PeerId | undefined;
 }
 
 export interface InheritorParts {
@@ -184,15 +187,22 @@ export function createInheritor(parts: InheritorParts): Inheritor {
   closings.watch(soon);
   soon();
 
+  function waitsFor(peer: PeerId, owners: ReadonlySet<PeerId>): readonly Waits[] {
+    const taker = membership.takerOf(peer);
+    const settled = { missing: [], unheard: 0 };
+    if (taker === undefined) return owners.has(peer) ? [{ peer, taker, ...settled }] : [];
+    const { peer: by, depth } = taker;
+    if (depth >= NEEDS_PROMISES && closings.closingBy(peer, by, depth) === undefined) {
+      return [{ peer, taker: by, ...collected(peer, depth) }];
+    }
+    return owners.has(peer) ? [{ peer, taker: by, ...settled }] : [];
+  }
+
   return {
     waiting() {
-      return membership.removed().flatMap((peer) => {
-        const depth = depthFor(peer);
-        if (depth === undefined || depth < NEEDS_PROMISES) return [];
-        return closings.closingBy(peer, self, depth) === undefined
-          ? [{ peer, ...collected(peer, depth) }]
-          : [];
-      });
+      if (membership.isRemoved(self)) return [];
+      const owners = new Set(ledger.segments().map(takenFrom));
+      return membership.removed().flatMap((peer) => waitsFor(peer, owners));
     },
     async force(peer) {
       forced.add(peer);
