@@ -9,6 +9,7 @@ import type { Doorkeeper, Link, Transport } from '../ports/transport.ts';
 import { type AddressBook, createAddressBook } from './address-book.ts';
 import { type Admissions, createAdmissions, openAdmissionState } from './admissions.ts';
 import { type Announcer, createAnnouncer, type Reach } from './announcer.ts';
+import { createEvener } from './evener.ts';
 import { createForwarding, type Forwarding } from './forwarding.ts';
 import { createGossip, type Gossip } from './gossip.ts';
 import { createHandover, type Handover } from './handover.ts';
@@ -178,6 +179,8 @@ async function assemble(
     reach: settings.reach,
   });
   onClose(() => announcer.close());
+  const evener = createEvener({ ...common, liveness, space });
+  onClose(() => evener.close());
 
   const forwarding = createForwarding({ ...common, datapath, links, space });
   onClose(() => forwarding.close());
@@ -198,6 +201,7 @@ async function assemble(
   await space.start();
   await networks.start();
   await announcer.start();
+  evener.start();
 
   const admissions = createAdmissions({
     ...common,
