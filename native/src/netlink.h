@@ -11,7 +11,7 @@ namespace tuntap {
 struct NetlinkExchange {
   /// Open descriptor of the network namespace that is asked; below 0: that of this process.
   int network = -1;
-  /// NETLINK_ROUTE: one request after the other. NETLINK_NETFILTER: all are one batch, of which everything is done or nothing.
+  /// NETLINK_ROUTE, NETLINK_GENERIC: one request after the other. NETLINK_NETFILTER: all are one batch, of which everything is done or nothing.
   int protocol = 0;
   /// Whole messages (struct nlmsghdr), one after the other, numbered in their order. Each request has NLM_F_ACK or NLM_F_DUMP, but for those
   /// that begin and end a batch.

@@ -1,5 +1,5 @@
 /// netlink(network, requests) → Promise of the answers, both Uint8Array: see netlink.h. Rejects with an Error that has `step` and `errno`.
-/// netlinkBatch does the same for nftables, all requests at once.
+/// netlinkGeneric does the same for families that are known by name, and netlinkBatch for nftables, all requests at once.
 /// On a thread of Node's pool: the kernel lets one program at a time change links, and some of those changes take tens of milliseconds.
 #include "netlink_binding.h"
 
@@ -61,12 +61,14 @@ Napi::Value start(const Napi::CallbackInfo& info, int protocol) {
 }
 
 Napi::Value oneByOne(const Napi::CallbackInfo& info) { return start(info, NETLINK_ROUTE); }
+Napi::Value generic(const Napi::CallbackInfo& info) { return start(info, NETLINK_GENERIC); }
 Napi::Value batch(const Napi::CallbackInfo& info) { return start(info, NETLINK_NETFILTER); }
 
 }  // namespace
 
 void exportNetlink(Napi::Env env, Napi::Object exports) {
   exports.Set("netlink", Napi::Function::New(env, oneByOne));
+  exports.Set("netlinkGeneric", Napi::Function::New(env, generic));
   exports.Set("netlinkBatch", Napi::Function::New(env, batch));
 }
 

@@ -6,6 +6,7 @@ import type { Identity } from '../core/crypto.ts';
 import { openNativeDatapath } from '../datapath/native.ts';
 import { hasAesInstructions } from '../host/cpu.ts';
 import { nodeCrypto } from '../host/crypto.ts';
+import { createDatagramBatches, kernelLinks } from '../host/datagram-batches.ts';
 import { openProbes } from '../host/probes.ts';
 import { hasIpv6, readUnderlay, type Underlay } from '../host/underlay.ts';
 import type { Reach } from '../mesh/announcer.ts';
@@ -75,6 +76,7 @@ const DEFAULT_UNDERLAY_MTU = 1500;
 const LOOK_AT_UNDERLAY_EVERY = 15_000;
 /** Looking takes a program of its own; with Docker, who closes the chain most often, it is looked at whenever Docker changes something, too. */
 const LOOK_AT_FORWARDING_EVERY = 60_000;
+const LOOK_AT_FLOODS_EVERY = 250;
 
 export async function startNetwork(parts: NetworkParts): Promise<Network> {
   const { config, log, fresh } = parts;
@@ -233,7 +235,12 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     reach = reachOf(config, await look());
     mesh.announce(reach);
   };
+  const sent = () => (datapath as Datapath).counters().total.sentPackets;
+  const batches = createDatagramBatches({ links: kernelLinks(), clock, log, sent });
   const looks = [
+    repeat(clock, LOOK_AT_FLOODS_EVERY, batches.look, (error) =>
+      log.warn('cannot look at the packets of containers', { error }),
+    ),
     repeat(clock, LOOK_AT_UNDERLAY_EVERY, lookAgain, (error) =>
       log.warn('cannot look at the interfaces', { error }),
     ),
@@ -258,6 +265,9 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     failure: () => failure,
     async close() {
       for (const stop of looks) stop();
+      await batches
+        .end()
+        .catch((error: unknown) => log.warn('cannot put links back', { error: String(error) }));
       relays?.close();
       isolation.stop();
       await unguard?.();

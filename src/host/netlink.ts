@@ -39,6 +39,8 @@ export class NetlinkError extends HostError {
 interface Addon {
   /** One after the other. */
   netlink(network: number, requests: Uint8Array): Promise<Uint8Array>;
+  /** The same for families that are known by name (Documentation/userspace-api/netlink/intro.rst). */
+  netlinkGeneric(network: number, requests: Uint8Array): Promise<Uint8Array>;
   /** As one step, of nftables. */
   netlinkBatch(network: number, requests: Uint8Array): Promise<Uint8Array>;
 }
@@ -67,11 +69,19 @@ export async function change(
   namespace: Namespace,
   requests: readonly Request[],
 ): Promise<readonly (readonly Message[])[]> {
-  const changes = requests.map((request) => ({
-    ...request,
-    flags: (request.flags ?? 0) | FLAGS.acknowledge,
-  }));
-  return exchange(namespace, changes);
+  return exchange(namespace, requests.map(acknowledged));
+}
+
+/** The same for families of generic netlink: link-features.ts. */
+export async function changeByName(
+  namespace: Namespace,
+  requests: readonly Request[],
+): Promise<readonly (readonly Message[])[]> {
+  return exchange(namespace, requests.map(acknowledged), 'netlinkGeneric');
+}
+
+function acknowledged(request: Request): Required<Request> {
+  return { ...request, flags: (request.flags ?? 0) | FLAGS.acknowledge };
 }
 
 /** All of them as one step, or none; with their flags as they are. Rejects with NetlinkError. */
