@@ -9,8 +9,8 @@ const SOURCE = join(import.meta.dirname, 'udp-load.cc');
 const FOLDER = join(import.meta.dirname, '..', '..', 'native', 'build', 'bench');
 const PORT = '5999';
 
-/** The built program; built when its source has changed. */
-async function program(): Promise<string> {
+/** The built program, udp-load.cc says how to call it; built when its source has changed. */
+export async function program(): Promise<string> {
   const version = createHash('sha256').update(readFileSync(SOURCE)).digest('hex').slice(0, 12);
   const file = join(FOLDER, `udp-load-${version}`);
   if (existsSync(file)) return file;
