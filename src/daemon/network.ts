@@ -235,7 +235,8 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     reach = reachOf(config, await look());
     mesh.announce(reach);
   };
-  const sent = () => (datapath as Datapath).counters().total.sentPackets;
+  const sent = async () =>
+    Number((datapath as Datapath).counters().total.sentPackets) + (await host.fastPathSent());
   const batches = createDatagramBatches({ links: kernelLinks(), clock, log, sent });
   const looks = [
     repeat(clock, LOOK_AT_FLOODS_EVERY, batches.look, (error) =>

@@ -7,15 +7,15 @@ import { hostNamespace } from './namespace.ts';
 import { readReceivedPackets } from './received-packets.ts';
 
 /**
- * A container that floods a peer with datagrams hands them over one by one, and half of what each costs is reading it alone from the mesh's
- * device. So while a container does that, the host's end of its link collects what comes within WAIT and joins datagrams of one flow (GRO), as the
- * data path takes them anyway: one packet that is cut again at the other end. Each datagram of that container then waits up to WAIT; nobody else's does,
+ * A container that floods a peer with datagrams hands them over one by one, and most of what each costs is the way of one packet through both
+ * kernels, or reading it alone from the mesh's device. So while a container does that, the host's end of its link collects what comes within WAIT and
+ * joins datagrams of one flow (GRO): they go as one packet, which the data path or the other host's kernel cuts again. Each datagram of that container then waits up to WAIT; nobody else's does,
  * and TCP goes past it. native/README.md has the figures.
  *
  * Links keep the setting when the daemon dies, so the first look of the next life puts them back.
  */
 export interface DatagramBatches {
-  /** To be called several times a second. While the data path sends little this reads one counter. */
+  /** To be called several times a second. While little leaves for other hosts this reads one counter. */
   look(): Promise<void>;
   /** Has all links pass datagrams singly again. */
   end(): Promise<void>;
@@ -34,13 +34,13 @@ export interface DatagramBatchesParts {
   readonly links: BatchLinks;
   readonly clock: Clock;
   readonly log: Log;
-  /** Packets that the data path has sent so far. */
-  readonly sent: () => bigint;
+  /** Packets that have left for other hosts so far. Cheap. */
+  readonly sent: () => Promise<number>;
 }
 
 export function createDatagramBatches({ links, clock, log, sent }: DatagramBatchesParts): DatagramBatches {
   const floods = createFloods();
-  let last: { readonly at: number; readonly packets: bigint } | undefined;
+  let last: { readonly at: number; readonly packets: number } | undefined;
   let refused = false;
 
   async function collect(link: string, on: boolean): Promise<void> {
@@ -59,18 +59,19 @@ export function createDatagramBatches({ links, clock, log, sent }: DatagramBatch
       if (await links.collects(link)) await collect(link, false);
   }
 
-  function sendsMuch(): boolean {
-    const [at, packets] = [clock.now(), sent()];
+  async function sendsMuch(): Promise<boolean> {
+    const packets = await sent();
+    const at = clock.now();
     const before = last;
     last = { at, packets };
     if (before === undefined) return false;
-    return Number(packets - before.packets) * 1_000 >= FLOODED_FROM * (at - before.at);
+    return (packets - before.packets) * 1_000 >= FLOODED_FROM * (at - before.at);
   }
 
   return {
     async look() {
       if (last === undefined) await end();
-      if (!sendsMuch() && !floods.any) return;
+      if (!(await sendsMuch()) && !floods.any) return;
       for (const { link, flooded } of floods.look(clock.now(), await links.counts()))
         await collect(link, flooded);
     },

@@ -294,7 +294,8 @@ export function createLinuxHost(options: LinuxHostOptions): Host {
     setHostAddresses: (addresses) => exclusively(() => setHostAddresses(addresses)),
     setFastPath: (plan) => exclusively(() => setFastPath(plan)),
     fastPath: () => exclusively(() => readFastPath(host, admission)),
-    fastPathSent: () => readSent(host),
+    // Told that there is none, there is none to ask the kernel of.
+    fastPathSent: async () => (fast === null ? 0 : readSent(host)),
     restore: () => exclusively(restore),
   };
 }

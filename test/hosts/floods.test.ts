@@ -8,6 +8,7 @@ import { program } from '../bench/udp-load.ts';
 import type { Background } from '../lab/command.ts';
 import { until } from '../lab/wait.ts';
 import { meshed, type Place, story } from './story.ts';
+import { bothGo, trusting } from './vxlan.ts';
 
 const PORT = '5999';
 const NUMBERED = 400;
@@ -64,34 +65,35 @@ async function startFlood(from: Place, to: Place, link: string): Promise<Backgro
   return flood;
 }
 
-story(
-  'the link of a container that floods collects its datagrams, which arrive whole, until the flood or the daemon that saw it is over',
-  { hosts: 2 },
-  async (lab, t) => {
-    const [one, two] = (await meshed(lab)) as [Place, Place];
-    const link = await linkOf(one);
-    const known = spawnSync('ethtool', ['-k', 'lo'], { encoding: 'utf8' }).stdout ?? '';
-    if (!known.includes('rx-udp-gro-forwarding')) return t.skip('needs ethtool, and Linux 5.12');
-    assert.equal(await collects(one, link), false);
-    await arriveWhole(one, two);
-    assert.equal(await collects(one, link), false);
+for (const kind of ['encrypted', 'vxlan'] as const)
+  story(
+    `the link of a container that floods collects its datagrams, which arrive whole, until the flood or the daemon is over: ${kind}`,
+    { hosts: 2 },
+    async (lab, t) => {
+      const known = spawnSync('ethtool', ['-k', 'lo'], { encoding: 'utf8' }).stdout ?? '';
+      if (!known.includes('rx-udp-gro-forwarding')) return t.skip('needs ethtool, and Linux 5.12');
+      const [one, two] = (await (kind === 'vxlan' ? trusting(lab) : meshed(lab))) as [Place, Place];
+      if (kind === 'vxlan') await bothGo(one.host, two.host, 'vxlan');
+      const link = await linkOf(one);
+      const ends = () =>
+        until('the link to pass them singly', async () => !(await collects(one, link)), 30_000);
+      await arriveWhole(one, two);
+      assert.equal(await collects(one, link), false);
 
-    const sink = await startSink(two);
-    const flood = await startFlood(one, two, link);
-    await arriveWhole(one, two);
-    assert.equal(await collects(two, await linkOf(two)), false);
-    await flood.stop('SIGKILL');
-    const ends = () =>
-      until('the link to pass them singly', async () => !(await collects(one, link)), 30_000);
-    await ends();
-    await arriveWhole(one, two);
+      const sink = await startSink(two);
+      const flood = await startFlood(one, two, link);
+      await arriveWhole(one, two);
+      assert.equal(await collects(two, await linkOf(two)), false);
+      await flood.stop('SIGKILL');
+      await ends();
+      await arriveWhole(one, two);
 
-    const another = await startFlood(one, two, link);
-    await one.host.kill();
-    await another.stop('SIGKILL');
-    assert.equal(await collects(one, link), true);
-    await one.host.weft(['up']);
-    await ends();
-    await sink.stop();
-  },
-);
+      const another = await startFlood(one, two, link);
+      await one.host.kill();
+      await another.stop('SIGKILL');
+      assert.equal(await collects(one, link), true);
+      await one.host.weft(['up']);
+      await ends();
+      await sink.stop();
+    },
+  );
