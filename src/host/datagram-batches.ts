@@ -1,10 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
-import { createFloods, FLOODED_FROM } from '../core/floods.ts';
+import { createFloods, FLOODED_FROM, type Received } from '../core/floods.ts';
 import type { Clock } from '../ports/clock.ts';
 import type { Log } from '../ports/log.ts';
 import { setFeatures } from './link-features.ts';
 import { hostNamespace } from './namespace.ts';
-import { readReceivedPackets } from './received-packets.ts';
+import { readReceived } from './received.ts';
 
 /**
  * A container that floods a peer with datagrams hands them over one by one, and most of what each costs is the way of one packet through both
@@ -23,8 +23,8 @@ export interface DatagramBatches {
 
 /** How links are looked at and set; the kernel's way is `kernelLinks`. */
 export interface BatchLinks {
-  /** Packets that have come by each container's link so far. */
-  counts(): Promise<ReadonlyMap<string, number>>;
+  /** What has come by each container's link so far. */
+  counts(): Promise<ReadonlyMap<string, Received>>;
   collects(link: string): Promise<boolean>;
   /** Rejects where the kernel or the link cannot. */
   collect(link: string, on: boolean): Promise<void>;
@@ -89,7 +89,7 @@ export function kernelLinks(): BatchLinks {
   const host = hostNamespace();
   const waiting = (link: string) => `/sys/class/net/${link}/gro_flush_timeout`;
   return {
-    counts: () => readReceivedPackets(host),
+    counts: () => readReceived(host),
     collects: async (link) => (await readFile(waiting(link), 'utf8').catch(() => '0')).trim() !== '0',
     async collect(link, on) {
       // GRO stays on: without the other feature no packet takes that way, and to end it drops what is on it.

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { setFeatures } from '../../src/host/link-features.ts';
 import { hostNamespace } from '../../src/host/namespace.ts';
-import { readReceivedPackets } from '../../src/host/received-packets.ts';
+import { readReceived } from '../../src/host/received.ts';
 import { createNamespaces, type Namespaces, needsRoot } from '../hosts/namespaces.ts';
 
 describe('features of links', { skip: needsRoot }, () => {
@@ -40,14 +40,15 @@ describe('features of links', { skip: needsRoot }, () => {
     const pair = ['type', 'veth', 'peer', 'name', 'eth0', 'netns', sandbox];
     await ip('link', 'add', 'weft-other', 'type', 'veth', 'peer', 'name', 'weft-third');
     await ip('link', 'add', link, 'group', '173', ...pair);
-    assert.deepEqual(await readReceivedPackets(host()), new Map([[link, 0]]));
+    assert.deepEqual(await readReceived(host()), new Map([[link, { packets: 0, bytes: 0 }]]));
     await ip('link', 'set', link, 'up');
     await net.run(sandbox, 'ip', 'address', 'add', '192.0.2.9/24', 'dev', 'eth0');
     await net.run(sandbox, 'ip', 'link', 'set', 'eth0', 'up');
     const ping = ['ping', '-q', '-c', '3', '-i', '0.01', '-W', '0.1', '192.0.2.1'];
     await net.run(sandbox, ...ping).catch(() => 'nobody answers');
     const [{ stats64 }] = JSON.parse(await ip('-j', '-s', 'link', 'show', link));
-    const counted = (await readReceivedPackets(host())).get(link) ?? 0;
-    assert.ok(stats64.rx.packets > 0 && counted >= stats64.rx.packets, `${counted} of ${stats64.rx.packets}`);
+    const { packets, bytes } = (await readReceived(host())).get(link) ?? { packets: 0, bytes: 0 };
+    assert.ok(stats64.rx.packets > 0 && packets >= stats64.rx.packets, `${packets} of ${stats64.rx.packets}`);
+    assert.ok(bytes >= stats64.rx.bytes, `${bytes} of ${stats64.rx.bytes}`);
   });
 });

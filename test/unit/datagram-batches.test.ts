@@ -22,7 +22,7 @@ function createWorld() {
   const links = {
     async counts() {
       world.looks++;
-      return new Map(world.counts);
+      return new Map([...world.counts].map(([link, packets]) => [link, { packets, bytes: packets * 64 }]));
     },
     collects: async (link: string) => collecting.has(link),
     async collect(link: string, on: boolean) {
