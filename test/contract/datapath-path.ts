@@ -177,17 +177,31 @@ export async function transfer(from: PathHost, to: PathHost, bytes: number): Pro
   return Number(await arrived);
 }
 
-/** One TCP stream (or what `flags` say) from the first host to the second, as iperf3 saw it. */
+/**
+ * One TCP stream (or what `flags` say) from the first host to the second, as iperf3 saw it. Rejects with the state of both ends when it is not over
+ * after STANDSTILL.
+ */
 export async function stream(from: PathHost, to: PathHost, ...flags: string[]): Promise<StreamResult> {
-  const server = spawn('ip', ['netns', 'exec', to.namespace, 'iperf3', '-s', '-1', '--forceflush'], {
-    stdio: ['ignore', 'pipe', 'ignore'],
-  });
-  await once(server.stdout, 'data');
+  const serve = ['netns', 'exec', to.namespace, 'iperf3', '-s', '-1', '--forceflush'];
+  const server = spawn('ip', serve, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = once(server, 'close');
+  const listens = once(server.stdout, 'data').then(() => true);
+  if (!(await Promise.race([listens, ended.then(() => false)]))) throw new Error('iperf3 does not listen');
   const client = spawn('ip', ['netns', 'exec', from.namespace, 'iperf3', '-J', '-c', to.address, ...flags], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });
-  const report = JSON.parse(await outputOf(client));
+  let standstill: string | undefined;
+  const timer = setTimeout(() => {
+    standstill = [from, to].map(stateOf).join('\n');
+    client.kill('SIGKILL');
+  }, STANDSTILL);
+  const output = await outputOf(client);
+  clearTimeout(timer);
   server.kill('SIGKILL');
+  // The next one listens on the same port.
+  await ended;
+  if (standstill !== undefined) throw new Error(`iperf3 stands still:\n${standstill}`);
+  const report = JSON.parse(output);
   if (report.error !== undefined) throw new Error(`iperf3: ${report.error}`);
   const { sum_received: received, sum_sent: sent } = report.end;
   return {
@@ -196,6 +210,17 @@ export async function stream(from: PathHost, to: PathHost, ...flags: string[]): 
     retransmits: sent.retransmits ?? 0,
     intervals: report.intervals.map((one: { sum: { bytes: number } }) => one.sum.bytes),
   };
+}
+
+/** Far more than a stream of some seconds takes on a busy machine, and less than a file of tests may, in milliseconds. */
+const STANDSTILL = 90_000;
+
+/** What a host knows of a stream that stands still. */
+function stateOf(host: PathHost): string {
+  const sockets = inside(host.namespace, 'ss', '-tinoe');
+  const queues = inside(host.namespace, 'ss', '-uanem');
+  const neighbours = inside(host.namespace, 'ip', 'neighbour');
+  return [host.namespace, JSON.stringify(dropsOf(host)), sockets, queues, neighbours].join('\n');
 }
 
 export interface StreamResult {
