@@ -93,6 +93,12 @@ constexpr int64_t kAcquittedTime = 1'000'000'000;
 /// What is carried for others takes part of the queue only: the rest is for what this host sends itself.
 constexpr int carriedBelow(int queueBytes) { return queueBytes / 4; }
 
+/// So many messages, or bytes, at once are few: one thread has time for both directions (turn.h). So long there must be no more than that until it
+/// has them again.
+constexpr unsigned kFewMessages = 4;
+constexpr size_t kFewBytes = 16 * 1024;
+constexpr int64_t kCalmTime = 20'000'000;
+
 /// Events that the other side of the wire can cause at will.
 constexpr int64_t kKeyWantedInterval = 1'000'000'000;
 constexpr int64_t kRoamInterval = 10'000'000;

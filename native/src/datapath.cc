@@ -92,10 +92,10 @@ OpenError Datapath::startThreads() {
   for (unsigned i = 0; i < queues_.size(); ++i) {
     Queue& queue = *queues_[i];
     const uint8_t tosMask = options_.copyDscp ? 0xff : kEcnMask;
-    const LoopParts parts{queue.tun, queue.udp, tables_, events_, stopping_, options_.limits, tosMask, options_.carries, i, queueCount()};
+    const LoopParts parts{queue.tun, queue.udp, tables_, events_, queue.turn, stopping_, options_.limits, tosMask, options_.carries, i, queueCount()};
     uint64_t* counters = options_.counters + 2 * i * Counters::kWords;
     queue.send = std::make_unique<SendLoop>(parts, Counters(counters), wakeFd_.get());
-    queue.receive = std::make_unique<ReceiveLoop>(parts, Counters(counters + Counters::kWords));
+    queue.receive = std::make_unique<ReceiveLoop>(parts, Counters(counters + Counters::kWords), *queue.send);
     char name[16];
     std::snprintf(name, sizeof name, "tun-send-%u", i % 10);
     if (const int error = queue.sender.start(name, [&queue] { queue.send->run(); })) return {"thread", error};

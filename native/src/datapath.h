@@ -89,6 +89,7 @@ class Datapath {
   struct Queue {
     TunQueue tun;
     UdpSocket udp;
+    Turn turn;
     std::unique_ptr<SendLoop> send;
     std::unique_ptr<ReceiveLoop> receive;
     Thread sender;

@@ -6,6 +6,7 @@
 #include "counters.h"
 #include "event_box.h"
 #include "tables.h"
+#include "turn.h"
 #include "tun_queue.h"
 #include "udp_socket.h"
 
@@ -22,6 +23,7 @@ struct LoopParts {
   UdpSocket& udp;
   Tables& tables;
   EventBox& events;
+  Turn& turn;
   const std::atomic<bool>& stopping;
   Limits limits;
   /// Which bits of the inner type of service the outer header gets: ECN always, DSCP when asked for.

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <netinet/udp.h>
+#include <poll.h>
 
 #include <cstring>
 
@@ -48,7 +49,8 @@ bool passing(int error) {
 
 }  // namespace
 
-ReceiveLoop::ReceiveLoop(LoopParts parts, Counters counters) : parts_(parts), counters_(counters), joiner_(parts.tun), carrier_(parts, counters) {
+ReceiveLoop::ReceiveLoop(LoopParts parts, Counters counters, SendLoop& out)
+    : parts_(parts), counters_(counters), joiner_(parts.tun), carrier_(parts, counters), out_(out) {
   for (size_t i = 0; i < kReceiveSlots; ++i) {
     vectors_[i] = {&area_[i * kReceiveSlotBytes], kReceiveSlotBytes};
     messages_[i].msg_hdr.msg_name = &senders_[i];
@@ -59,25 +61,48 @@ ReceiveLoop::ReceiveLoop(LoopParts parts, Counters counters) : parts_(parts), co
 }
 
 void ReceiveLoop::run() {
-  while (!broken_ && !parts_.stopping.load(std::memory_order_relaxed)) receiveBatch();
+  while (!broken_ && !parts_.stopping.load(std::memory_order_relaxed)) {
+    const Taken taken = receiveBatch(MSG_WAITFORONE);
+    parts_.turn.note(taken);
+    if (!taken.crowded() && parts_.turn.take()) both();
+  }
+}
+
+/// Both directions, until packets crowd.
+void ReceiveLoop::both() {
+  pollfd ready[2] = {{parts_.udp.fd(), POLLIN, 0}, {parts_.tun.fd(), POLLIN, 0}};
+  Taken in;
+  do {
+    out_.step();
+    parts_.turn.note(out_.taken());
+    if (in.crowded() || out_.taken().crowded() || poll(ready, 2, -1) < 0) break;
+    in = ready[0].revents == 0 ? Taken{} : receiveBatch(MSG_DONTWAIT);
+    parts_.turn.note(in);
+  } while (!broken_ && (ready[1].revents & ~POLLIN) == 0 && !parts_.stopping.load(std::memory_order_relaxed));
+  parts_.turn.giveBack();
 }
 
 /// Waits for the first message outside of the tables' grace period. A packet whose end has not come yet is worth a second look at the
 /// socket: the sender hands all of it to its kernel in one call.
-void ReceiveLoop::receiveBatch() {
+Taken ReceiveLoop::receiveBatch(int flags) {
   const unsigned seat = 2 * parts_.queue + 1;
   size_t used = 0;
-  int got = receive(0, MSG_WAITFORONE);
+  Taken taken;
+  int got = receive(0, flags);
   parts_.tables.grace.enter(seat);
   while (got > 0) {
-    for (const size_t end = used + static_cast<size_t>(got); used < end; ++used)
+    for (const size_t end = used + static_cast<size_t>(got); used < end; ++used) {
       takeMessage(messages_[used], &area_[used * kReceiveSlotBytes]);
+      taken.bytes += messages_[used].msg_len;
+    }
+    taken.messages = static_cast<unsigned>(used);
     if (!joiner_.waiting() || used == kReceiveSlots) break;
     got = receive(used, MSG_DONTWAIT);
   }
   if (!joiner_.flush()) counters_.dropped(Drop::rxQueue);
   carrier_.flush();
   if (parts_.tables.grace.leave(seat)) parts_.events.poke();
+  return taken;
 }
 
 int ReceiveLoop::receive(size_t firstSlot, int flags) {

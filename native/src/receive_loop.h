@@ -11,6 +11,7 @@
 #include "carrier.h"
 #include "joiner.h"
 #include "parts.h"
+#include "send_loop.h"
 
 namespace tuntap {
 
@@ -20,10 +21,10 @@ namespace tuntap {
 ///   3. open     in place; only what is authentic goes on, and only then the replay window moves
 ///   4. check    that the inner source belongs to the sender and the inner destination to this host
 ///   5. write    to the TUN; slices of one packet joined again
-/// What others ask to have carried goes on without being opened (carrier.h).
+/// What others ask to have carried goes on without being opened (carrier.h). As long as packets come few at a time it does the way out, too (turn.h).
 class ReceiveLoop {
  public:
-  ReceiveLoop(LoopParts parts, Counters counters);
+  ReceiveLoop(LoopParts parts, Counters counters, SendLoop& out);
 
   /// Until `stopping`, and woken by UdpSocket::shutdown().
   void run();
@@ -33,7 +34,8 @@ class ReceiveLoop {
     uint8_t bytes[2 * CMSG_SPACE(sizeof(int))];
   };
 
-  void receiveBatch();
+  void both();
+  Taken receiveBatch(int flags);
   int receive(size_t firstSlot, int flags);
   void takeMessage(const mmsghdr& message, uint8_t* data);
   void take(uint8_t* data, size_t length, const Endpoint& from, uint8_t ecn);
@@ -51,6 +53,7 @@ class ReceiveLoop {
   Counters counters_;
   Joiner joiner_;
   Carrier carrier_;
+  SendLoop& out_;
   bool broken_ = false;
   std::unique_ptr<uint8_t[]> area_{new uint8_t[kReceiveSlots * kReceiveSlotBytes]};
   std::array<mmsghdr, kReceiveSlots> messages_{};

@@ -11,36 +11,44 @@
 namespace tuntap {
 
 void SendLoop::run() {
-  const unsigned seat = 2 * parts_.queue;
   while (!broken_ && !parts_.stopping.load(std::memory_order_relaxed)) {
-    parts_.tables.grace.enter(seat);
-    const bool more = fillBatch();
-    flush();
-    if (parts_.tables.grace.leave(seat)) parts_.events.poke();
-    if (!more && !broken_) waitForPackets();
+    const bool empty = step();
+    parts_.turn.note(taken_);
+    if (!empty || broken_) continue;
+    parts_.turn.rest();
+    const bool gone = !waitForPackets();
+    if (!parts_.turn.resume()) parts_.turn.await();
+    if (gone) fail(ENODEV);
   }
+}
+
+bool SendLoop::step() {
+  const unsigned seat = 2 * parts_.queue;
+  parts_.tables.grace.enter(seat);
+  const bool more = fillBatch();
+  flush();
+  if (parts_.tables.grace.leave(seat)) parts_.events.poke();
+  return !more;
 }
 
 /// False when the TUN is empty.
 bool SendLoop::fillBatch() {
   batch_.begin(parts_.udp.features().segmentation);
   uint8_t* packet = &buffer_[kHeadroom];
-  for (unsigned taken = 0; taken < kFlushPackets && batch_.bytes() < kFlushBytes; ++taken) {
+  for (taken_ = {}; taken_.messages < kFlushPackets && batch_.bytes() < kFlushBytes; ++taken_.messages) {
     VnetHeader vnet;
     const ssize_t got = parts_.tun.read(packet - sizeof vnet, sizeof vnet + 65'536);
     if (got < 0) {
       if (errno == EINTR) continue;
       waiting_.emptied();
-      if (errno != EAGAIN) {
-        broken_ = true;
-        parts_.events.fail(EventBox::Failure::device, errno);
-      }
+      if (errno != EAGAIN) fail(errno);
       return false;
     }
     if (static_cast<size_t>(got) <= sizeof vnet) {
       counters_.dropped(Drop::txMalformed);
       continue;
     }
+    taken_.bytes += static_cast<size_t>(got);
     // Copied: the description of the first slice will overwrite it.
     std::memcpy(&vnet, packet - sizeof vnet, sizeof vnet);
     forward(packet, static_cast<size_t>(got) - sizeof vnet, vnet);
@@ -232,12 +240,15 @@ void SendLoop::watchQueues() {
     if (sidings_.of(run.slot) == Sidings::kMain) sidings_.suspect(run.slot, now);
 }
 
-void SendLoop::waitForPackets() {
+/// False when the device is gone.
+bool SendLoop::waitForPackets() const {
   pollfd ready[2] = {{parts_.tun.fd(), POLLIN, 0}, {wakeFd_, POLLIN, 0}};
-  if (poll(ready, 2, -1) > 0 && (ready[0].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) {
-    broken_ = true;
-    parts_.events.fail(EventBox::Failure::device, ENODEV);
-  }
+  return poll(ready, 2, -1) <= 0 || (ready[0].revents & (POLLERR | POLLHUP | POLLNVAL)) == 0;
+}
+
+void SendLoop::fail(int error) {
+  broken_ = true;
+  parts_.events.fail(EventBox::Failure::device, error);
 }
 
 }  // namespace tuntap

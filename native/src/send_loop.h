@@ -12,7 +12,7 @@
 
 namespace tuntap {
 
-/// The way out. One thread per queue:
+/// The way out. One thread per queue, or the receiving one as long as it has its turn (turn.h):
 ///   1. read     one packet, up to 64 KiB, from the TUN
 ///   2. look up  the owner of its destination, and check that its source is ours
 ///   3. cut      into slices that fit the wire, when it is larger
@@ -24,6 +24,10 @@ class SendLoop {
 
   /// Until `stopping`, and woken by `wakeFd`.
   void run();
+  /// Sends what the device has. For the thread whose turn it is. False when there may be more.
+  bool step();
+  /// What the last step has read.
+  const Taken& taken() const { return taken_; }
 
  private:
   /// Where a packet goes and what seals it.
@@ -49,7 +53,8 @@ class SendLoop {
   bool seal(const Way& way, DatagramType type, const uint8_t* plain, size_t length, size_t innerBytes);
   void flush();
   void watchQueues();
-  void waitForPackets();
+  bool waitForPackets() const;
+  void fail(int error);
 
   /// In front of a packet: the virtio-net header when it is read, the description when it is sealed.
   static constexpr size_t kHeadroom = 64;
@@ -59,6 +64,7 @@ class SendLoop {
   Counters counters_;
   int wakeFd_;
   bool broken_ = false;
+  Taken taken_;
   uint16_t nextSuperId_ = 0;
   SendBatch batch_;
   StandingQueue waiting_;

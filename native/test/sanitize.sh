@@ -9,10 +9,10 @@ shift
 # Left out: what measures (datapath-size, datapath-pressure) or has no native half in it. Of the hosts' suites one runs by default, because a
 # host takes ten times as long to start; any may be named.
 [ $# -gt 0 ] || set -- test/contract/datapath-native.test.ts test/contract/datapath-slices.test.ts test/contract/datapath-trains.test.ts \
-  test/contract/datapath-streams.test.ts test/contract/datapath-load.test.ts test/contract/datapath-path.test.ts \
-  test/contract/datapath-faults.test.ts test/contract/datapath-ipv6.test.ts test/contract/datapath-relay.test.ts \
-  test/contract/datapath-several-queues.test.ts test/fuzz/native-datapath.test.ts test/fuzz/native-packets.test.ts \
-  test/hosts/mesh-join.test.ts
+  test/contract/datapath-streams.test.ts test/contract/datapath-turns.test.ts test/contract/datapath-load.test.ts \
+  test/contract/datapath-path.test.ts test/contract/datapath-faults.test.ts test/contract/datapath-ipv6.test.ts \
+  test/contract/datapath-relay.test.ts test/contract/datapath-several-queues.test.ts test/fuzz/native-datapath.test.ts \
+  test/fuzz/native-packets.test.ts test/hosts/mesh-join.test.ts
 
 TUN_TAP_NAPI_BINARY=$(sh native/build.sh "$kind")
 export TUN_TAP_NAPI_BINARY
