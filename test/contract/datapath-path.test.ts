@@ -1,7 +1,18 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { describe, test } from 'node:test';
 import { missing, run, until } from './datapath-native-rig.ts';
-import { dropsOf, inside, type PathHost, pathOfEachTest, snmp, sysctl, transfer } from './datapath-path.ts';
+import {
+  dropsOf,
+  inside,
+  type PathHost,
+  pathOfEachTest,
+  snmp,
+  stream,
+  sysctl,
+  transfer,
+} from './datapath-path.ts';
 
 /** What wires do to a data path, with real kernels at both ends; see the drawing in datapath-path.ts. */
 
@@ -9,6 +20,16 @@ const MEGABYTE = 1 << 20;
 
 describe('datapath: real paths', { skip: missing() ?? false }, () => {
   const open = pathOfEachTest();
+
+  test('a stream whose server cannot listen is an error and no wait, and the next one passes', async () => {
+    const [one, two] = await open(2);
+    const other = spawn('ip', ['netns', 'exec', two.namespace, 'iperf3', '-s', '--forceflush']);
+    await once(other.stdout, 'data');
+    await assert.rejects(stream(one, two, '-n', '1M'), /iperf3 does not listen/);
+    other.kill('SIGKILL');
+    await once(other, 'close');
+    for (let count = 0; count < 2; count++) assert.ok((await stream(one, two, '-n', '1M')).bytes > 0);
+  });
 
   for (const mtu of [1400, 1280])
     for (const mute of [false, true])
