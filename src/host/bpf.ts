@@ -5,8 +5,8 @@ import { getSystemErrorName } from 'node:util';
 import { HostError } from '../ports/host.ts';
 
 /**
- * What is used of bpf(2): maps, programs, and programs at the entrance of links ("tcx", Linux 6.6), which stay there without the process that
- * attached them and go with the link. Offsets of attributes are those of `union bpf_attr` (linux/bpf.h). Each call throws HostError
+ * What is used of bpf(2): maps, programs, and programs at the entrance and exit of links ("tcx", Linux 6.6), which stay there without the process
+ * that attached them and go with the link. Offsets of attributes are those of `union bpf_attr` (linux/bpf.h). Each call throws HostError
  * `command-failed` with the system's name of the error; descriptors belong to the caller.
  */
 const COMMANDS = {
@@ -23,17 +23,22 @@ const COMMANDS = {
   query: 16,
 } as const;
 
-const MAP_TYPES = { hash: 1, array: 2, prefixes: 11 } as const;
+const MAP_TYPES = { hash: 1, array: 2, hashPerCpu: 5, prefixes: 11 } as const;
 const NO_PREALLOCATION = 1;
 const SCHED_CLS = 3;
-const TCX_INGRESS = 46;
+/** Where packets come from a link, and where they go to it. */
+const SIDES = { entrance: 46, exit: 47 } as const;
+export type Side = keyof typeof SIDES;
 const NAME_LENGTH = 15;
 const LOG_SIZE = 65_536;
 /** Of one link, by us and by others. */
 const MOST_PROGRAMS = 64;
 
 export interface MapPlan {
-  /** `prefixes`: the key is the number of bits that count (4 bytes), then the address; a look-up finds the longest. */
+  /**
+   * `prefixes`: the key is the number of bits that count (4 bytes), then the address; a look-up finds the longest. `hashPerCpu`: a program finds the
+   * value of its own processor; a value here is those of all possible ones, one after the other, each of whole 8 bytes.
+   */
   readonly kind: keyof typeof MAP_TYPES;
   readonly name: string;
   readonly keySize: number;
@@ -69,6 +74,18 @@ export function setEntry(map: number, key: Uint8Array, value: Uint8Array): void 
   ]);
 }
 
+/** The value, of `size` bytes; undefined when there is none. */
+export function getEntry(map: number, key: Uint8Array, size: number): Uint8Array | undefined {
+  const value = new Uint8Array(size);
+  const result = request('lookUp', words(32, [[0, map]]), [
+    [8, key],
+    [16, value],
+  ]);
+  if (result >= 0) return value;
+  if (getSystemErrorName(result) === 'ENOENT') return undefined;
+  throw failed('lookUp', result);
+}
+
 /** Fine when there is none. */
 export function deleteEntry(map: number, key: Uint8Array): void {
   const attributes = words(32, [[0, map]]);
@@ -83,7 +100,7 @@ export function loadProgram(name: string, instructions: Uint8Array): number {
   const plain = words(72, [
     [0, SCHED_CLS],
     [4, instructions.length / 8],
-    [68, TCX_INGRESS],
+    [68, SIDES.entrance],
   ]);
   writeName(plain, 48, name);
   const memory: readonly Pointer[] = [
@@ -139,9 +156,9 @@ export function testRun(program: number, packet: Uint8Array, context: Uint8Array
 
 /** A network namespace by its path, absent: this process's. */
 export interface Links {
-  /** Puts a program at the entrance of a link, in place of others of the same name. Fine when the link has gone. */
-  attach(link: number, program: number): Promise<void>;
-  detach(link: number, name: string): Promise<void>;
+  /** Puts a program at one side of a link, in place of others of the same name. Fine when the link has gone. */
+  attach(link: number, side: Side, program: number): Promise<void>;
+  detach(link: number, side: Side, name: string): Promise<void>;
   /** When nothing of the above is under way. */
   close(): void;
 }
@@ -150,11 +167,11 @@ export function openLinks(path?: string): Links {
   const network = path === undefined ? -1 : openSync(path, 'r');
 
   /** Undefined: the link has gone. */
-  function attached(link: number): readonly number[] | undefined {
+  function attached(link: number, side: Side): readonly number[] | undefined {
     const ids = new Uint8Array(MOST_PROGRAMS * 4);
     const attributes = words(64, [
       [0, link],
-      [4, TCX_INGRESS],
+      [4, SIDES[side]],
       [24, MOST_PROGRAMS],
     ]);
     const result = request('query', attributes, [[16, ids]], network);
@@ -166,11 +183,16 @@ export function openLinks(path?: string): Links {
   }
 
   /** Beside the event loop: the kernel waits, tens of milliseconds, until no packet is under way by the programs as they were. */
-  async function change(command: 'attach' | 'detach', link: number, program: number): Promise<void> {
+  async function change(
+    command: 'attach' | 'detach',
+    link: number,
+    side: Side,
+    program: number,
+  ): Promise<void> {
     const attributes = words(32, [
       [0, link],
       [4, program],
-      [8, TCX_INGRESS],
+      [8, SIDES[side]],
     ]);
     const result = await load().bpfAside(COMMANDS[command], attributes, network);
     if (result < 0 && !isGone(result)) throw failed(command, result);
@@ -179,6 +201,7 @@ export function openLinks(path?: string): Links {
   /** Takes away those of a name, but for the one with the id `kept`. */
   async function detachOthers(
     link: number,
+    side: Side,
     name: string,
     ids: readonly number[],
     kept?: number,
@@ -187,7 +210,7 @@ export function openLinks(path?: string): Links {
       const program = id === kept ? undefined : openProgram(id);
       if (program === undefined) continue;
       try {
-        if (describe(program).name === name) await change('detach', link, program);
+        if (describe(program).name === name) await change('detach', link, side, program);
       } finally {
         closeSync(program);
       }
@@ -195,14 +218,14 @@ export function openLinks(path?: string): Links {
   }
 
   return {
-    async attach(link, program) {
+    async attach(link, side, program) {
       const { id, name } = describe(program);
-      const before = attached(link);
+      const before = attached(link, side);
       if (before === undefined) return;
-      if (!before.includes(id)) await change('attach', link, program);
-      await detachOthers(link, name, before, id);
+      if (!before.includes(id)) await change('attach', link, side, program);
+      await detachOthers(link, side, name, before, id);
     },
-    detach: (link, name) => detachOthers(link, name, attached(link) ?? []),
+    detach: (link, side, name) => detachOthers(link, side, name, attached(link, side) ?? []),
     close() {
       if (network >= 0) closeSync(network);
     },

@@ -9,3 +9,12 @@ export function hasAesInstructions(): boolean {
     return false;
   }
 }
+
+/** How many processors this kernel may ever have, plugged in or not: so many values has a map that is kept by processor. */
+export function possibleProcessors(): number {
+  const ranges = readFileSync('/sys/devices/system/cpu/possible', 'utf8').trim().split(',');
+  return ranges.reduce((sum, range) => {
+    const [first = 0, last = first] = range.split('-').map(Number);
+    return sum + last - first + 1;
+  }, 0);
+}

@@ -11,8 +11,9 @@ import {
 } from '../ports/host.ts';
 import { apply, type Change } from './changes.ts';
 import { anchorOf, DEVICE_SYSCTLS, sysctlsFor } from './device.ts';
+import { countedFor } from './fast-path-counts.ts';
 import { gatewayOf, setEntries } from './fast-path-entries.ts';
-import { ADMITTED_MARK, type Admission, innerOf } from './firewall-vxlan.ts';
+import { ADMITTED_MARK, type Admission } from './firewall-vxlan.ts';
 import { removeLink } from './links.ts';
 import { FAST_PATH_ALIAS, LINK_GROUP, ROUTE_TABLE } from './names.ts';
 import type { Namespace } from './namespace.ts';
@@ -97,22 +98,24 @@ export async function removeFastPath(host: Namespace, admission: Admission): Pro
   return found.includes(true);
 }
 
-export async function readFastPath(host: Namespace, admission: Admission): Promise<FastPathState | null> {
+export async function readFastPath(
+  host: Namespace,
+  admission: Pick<Admission, 'counts'>,
+  gate: Pick<Shortcut, 'counts'>,
+): Promise<FastPathState | null> {
   const [links, routes] = await readLinksAndRoutes(host);
   const devices = FAMILIES.map((family) => ({ family, device: deviceIn(links, family) }));
   if (!devices.some(({ family, device }) => family === 4 && isOurs(device))) return null;
   const ways = ownRoutes(routes);
-  const counters = await admission.counters();
+  const counts = [await admission.counts(), gate.counts()];
   const peers: FastPathPeerState[] = [];
-  for (const { family, device } of devices) {
+  for (const { device } of devices) {
     if (device === undefined) continue;
     const [neighbours, forwarding] = await readEntries(host, device.index);
     const names = new Map(neighbours.map(({ address, mac }) => [address, mac]));
     for (const { mac, underlay } of forwarding) {
       const route = ways.find((one) => one.device === device.name && names.get(one.gateway) === mac);
-      const sent = innerOf(counters.sent.get(underlay), family);
-      const received = innerOf(counters.received.get(underlay), family);
-      peers.push({ mac, underlay, mtu: route?.mtu ?? null, sent, received });
+      peers.push({ mac, underlay, mtu: route?.mtu ?? null, ...countedFor(underlay, counts) });
     }
   }
   return { peers };

@@ -7,6 +7,7 @@ import {
   type UnderlayFamily,
   underlayFamily,
 } from '../ports/host.ts';
+import type { FastPathCounts } from './fast-path-counts.ts';
 import type { Namespace } from './namespace.ts';
 import { createOwnTables } from './own-tables.ts';
 
@@ -16,7 +17,7 @@ import { createOwnTables } from './own-tables.ts';
  * their business: the port may be shared with others. Fragments of IPv4 have been joined by then. Those of IPv6 have not: they are judged by the
  * first one, which passes only if it has all that is looked at; the kernel refuses fragments that overlap (RFC 5722).
  *
- * Where a program stands at the VXLAN device (shortcut-programs.ts), it looks inside, at a third of the cost: the table only lets in who is
+ * Where programs stand at the VXLAN device (shortcut-programs.ts), they look inside and count, at a fraction of the cost: the table only lets in who is
  * trusted, and leaves the outer source as the mark.
  *
  * What passes has a mark, which stays with the packet inside. Without the mark neither the table `inet weft` nor the device itself
@@ -51,31 +52,30 @@ const UDP: Readonly<Record<UnderlayFamily, string>> = { 4: 'ip protocol 17', 6: 
 /** VXLAN's own headers on each packet: outer IPv4 20 or IPv6 40, UDP 8, VXLAN 8, Ethernet 14. */
 const OVERHEAD: Readonly<Record<UnderlayFamily, number>> = { 4: 50, 6: 70 };
 
+/** By underlay address, with the outer headers. */
 type Counters = ReadonlyMap<string, FastPathCounters>;
 
-export interface AdmissionCounters {
-  /** By underlay address. */
+interface TableCounters {
   readonly received: Counters;
   readonly sent: Counters;
 }
 
 export interface Admission {
-  /** `byProgram`: a program at the device checks what is inside. Does nothing where that is how it is already. */
+  /** `byProgram`: programs at the device check what is inside, and count. Does nothing where that is how it is already. */
   raise(plan: FastPathPlan, byProgram: boolean): Promise<void>;
   /** Whether nobody has taken anything out of the tables. */
   isWhole(): Promise<boolean>;
   remove(): Promise<void>;
-  /** All zero when the table is missing. */
-  counters(): Promise<AdmissionCounters>;
+  /** Nothing where programs count, or when the table is missing. */
+  counts(): Promise<FastPathCounts>;
 }
 
 export function createAdmission(host: Namespace): Admission {
   const tables = FAMILIES.map((family) => createTable(host, family));
   return {
-    async counters() {
-      const [four, six] = await Promise.all(tables.map((table) => table.counters()));
-      const both = (name: 'received' | 'sent') => new Map([...(four?.[name] ?? []), ...(six?.[name] ?? [])]);
-      return { received: both('received'), sent: both('sent') };
+    async counts() {
+      const all = await Promise.all(tables.map((table) => table.counts()));
+      return new Map(all.flatMap((counts) => [...counts]));
     },
     async raise(plan, byProgram) {
       for (const table of tables) await table.raise(plan, byProgram);
@@ -93,9 +93,18 @@ function createTable(host: Namespace, family: UnderlayFamily): Admission {
   const table = createOwnTables(host, [`${OUTER[family]} ${TABLE}`]);
   let loaded: string | undefined;
 
-  async function counters(): Promise<AdmissionCounters> {
+  async function counters(): Promise<TableCounters> {
     const text = await table.list('-j');
     return { received: countersIn(text, 'peers'), sent: countersIn(text, 'sent') };
+  }
+
+  async function counts(): Promise<FastPathCounts> {
+    const { received, sent } = await counters();
+    const inner = (underlay: string) => ({
+      received: innerOf(received.get(underlay), family),
+      sent: innerOf(sent.get(underlay), family),
+    });
+    return new Map(Array.from(received.keys(), (underlay) => [underlay, inner(underlay)]));
   }
 
   async function remove(): Promise<void> {
@@ -104,7 +113,7 @@ function createTable(host: Namespace, family: UnderlayFamily): Admission {
   }
 
   return {
-    counters,
+    counts,
     remove,
     isWhole: () => table.areWhole(),
     async raise(whole, checked) {
@@ -114,7 +123,7 @@ function createTable(host: Namespace, family: UnderlayFamily): Admission {
       };
       if (family === 6 && plan.peers.length === 0) return remove();
       const byProgram = family === 4 && checked;
-      const textWith = (before: AdmissionCounters) => tableOf(family, plan, byProgram, before);
+      const textWith = (before: TableCounters) => tableOf(family, plan, byProgram, before);
       const text = textWith({ received: new Map(), sent: new Map() });
       if (loaded === text && (await table.areWhole())) return;
       // What was counted stays.
@@ -128,25 +137,59 @@ function tableOf(
   family: UnderlayFamily,
   plan: FastPathPlan,
   byProgram: boolean,
-  before: AdmissionCounters,
+  before: TableCounters,
 ): string {
-  const ip = OUTER[family];
-  const { vni, port, peers } = plan;
+  const { vni, port } = plan;
+  // Reserved bits behind the number are 0 (RFC 7348 §5). Such loads are the ones that nftables does without a call.
+  const ours = `${UDP[family]} @th,16,16 ${port} ${VNI} ${vni * 256}`;
+  return `table ${OUTER[family]} ${TABLE} {
+${byProgram ? sendersOnly(ours, plan) : wholeCheck(ours, OUTER[family], plan, before)}
+}
+`;
+}
+
+/** With its size known, the kernel takes a simpler and quicker table. */
+const sizeFor = ({ peers }: FastPathPlan) => `size ${Math.max(1, peers.length)};`;
+
+/** Beside programs: one rule in each direction, because each packet of VXLAN pays for all that is here. */
+function sendersOnly(ours: string, plan: FastPathPlan): string {
+  return `
+  set peers { type ipv4_addr; ${sizeFor(plan)} ${elements(plan.peers.map(({ underlay }) => underlay))} }
+  chain arriving {
+    type filter hook input priority raw; policy accept;
+    ${ours} meta mark set ${OUTER_SOURCE} ip saddr != @peers counter drop
+  }
+  chain leaving {
+    type filter hook output priority raw; policy accept;
+    ${ours} ip daddr != @peers counter drop
+  }`;
+}
+
+/** For kernels without such programs: a source inside must be the sender's, a destination this host's, and elements count. */
+function wholeCheck(ours: string, ip: 'ip' | 'ip6', plan: FastPathPlan, before: TableCounters): string {
+  const { own, peers } = plan;
+  const size = sizeFor(plan);
+  const address = ip === 'ip' ? 'ipv4_addr' : 'ipv6_addr';
   const counted = (counts: Counters) =>
     peers.map(({ underlay }) => {
       const { packets, bytes } = counts.get(underlay) ?? { packets: 0, bytes: 0 };
       return `${underlay} counter packets ${packets} bytes ${bytes}`;
     });
-  // Reserved bits behind the number are 0 (RFC 7348 §5). Such loads are the ones that nftables does without a call.
-  const ours = `${UDP[family]} @th,16,16 ${port} ${VNI} ${vni * 256}`;
-  // With its size known, the kernel takes a simpler and quicker table.
-  const room = `size ${Math.max(1, peers.length)};`;
-  return `table ${ip} ${TABLE} {
-  set peers { type ipv${family}_addr; ${room} counter; ${elements(counted(before.received))} }
-  set sent { type ipv${family}_addr; ${room} counter; ${elements(counted(before.sent))} }
-  ${byProgram ? '' : insideOf(ip, plan)}
+  const sources = peers.flatMap(({ underlay, ranges }) =>
+    ranges.map((range) => `${underlay} . ${spell(range)}`),
+  );
+  return `
+  set peers { type ${address}; ${size} counter; ${elements(counted(before.received))} }
+  set sent { type ${address}; ${size} counter; ${elements(counted(before.sent))} }
+  set sources { typeof ${ip} saddr . ${SOURCE}; flags interval; ${elements(sources)} }
+  set own { typeof ${DESTINATION}; flags interval; ${elements(own.map(spell))} }
+  chain inner {
+    ${ETHER_TYPE} 0x0800 ${ip} saddr . ${SOURCE} @sources ${DESTINATION} @own meta mark set ${ADMITTED_MARK} accept
+    ${ETHER_TYPE} 0x86dd ${NEXT_HEADER6} 17 ${SOURCE6} 0xfe80000000000000 ${PORT6} ${PROBE_PORT} meta mark set ${ADMITTED_MARK} accept
+    counter drop
+  }
   chain admit {
-    ${ip} saddr @peers ${byProgram ? `meta mark set ${OUTER_SOURCE} accept` : 'goto inner'}
+    ${ip} saddr @peers goto inner
     counter drop
   }
   chain leave {
@@ -160,22 +203,6 @@ function tableOf(
   chain leaving {
     type filter hook output priority raw; policy accept;
     ${ours} goto leave
-  }
-}
-`;
-}
-
-/** For kernels without such a program: a source inside must be the sender's, a destination this host's. */
-function insideOf(ip: 'ip' | 'ip6', { own, peers }: FastPathPlan): string {
-  const sources = peers.flatMap(({ underlay, ranges }) =>
-    ranges.map((range) => `${underlay} . ${spell(range)}`),
-  );
-  return `set sources { typeof ${ip} saddr . ${SOURCE}; flags interval; ${elements(sources)} }
-  set own { typeof ${DESTINATION}; flags interval; ${elements(own.map(spell))} }
-  chain inner {
-    ${ETHER_TYPE} 0x0800 ${ip} saddr . ${SOURCE} @sources ${DESTINATION} @own meta mark set ${ADMITTED_MARK} accept
-    ${ETHER_TYPE} 0x86dd ${NEXT_HEADER6} 17 ${SOURCE6} 0xfe80000000000000 ${PORT6} ${PROBE_PORT} meta mark set ${ADMITTED_MARK} accept
-    counter drop
   }`;
 }
 
@@ -212,7 +239,7 @@ interface ListedSet {
 }
 
 /** Bytes of inner packets. */
-export function innerOf(counted: FastPathCounters | undefined, family: UnderlayFamily): FastPathCounters {
+function innerOf(counted: FastPathCounters | undefined, family: UnderlayFamily): FastPathCounters {
   if (counted === undefined) return { packets: 0, bytes: 0 };
   const { packets, bytes } = counted;
   return { packets, bytes: Math.max(0, bytes - packets * OVERHEAD[family]) };

@@ -293,7 +293,7 @@ export function createLinuxHost(options: LinuxHostOptions): Host {
     guard: () => exclusively(watch.begin),
     setHostAddresses: (addresses) => exclusively(() => setHostAddresses(addresses)),
     setFastPath: (plan) => exclusively(() => setFastPath(plan)),
-    fastPath: () => exclusively(() => readFastPath(host, admission)),
+    fastPath: () => exclusively(() => readFastPath(host, admission, shortcut)),
     // Told that there is none, there is none to ask the kernel of.
     fastPathSent: async () => (fast === null ? 0 : readSent(host)),
     restore: () => exclusively(restore),

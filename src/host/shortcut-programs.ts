@@ -4,6 +4,7 @@ import {
   begin,
   CONTEXT,
   checkPlace,
+  count,
   ETHER_IPV4,
   ETHERNET,
   end,
@@ -14,6 +15,8 @@ import {
   leave,
   lookUpEndpoint,
   lookUpPrefix,
+  lookUpReceiver,
+  lookUpSender,
   NEXT,
   OWNER,
   PLACE,
@@ -95,6 +98,10 @@ export function vxlanProgram(maps: ShortcutMaps, admitted: number, probePort: nu
   program.load(32, R1, R0, OWNER.underlay);
   program.if(R1, '!=', [R8], 'drop');
   keepNetwork(program, OWNER.network);
+  lookUpSender(program, maps);
+  program.if(R0, '==', 0, 'uncounted');
+  count(program);
+  program.label('uncounted');
 
   program.do(R1, '=', [R6]);
   begin(program, maps, ETHERNET);
@@ -130,6 +137,22 @@ export function vxlanProgram(maps: ShortcutMaps, admitted: number, probePort: nu
   program.label('drop');
   leave(program, VERDICT.drop);
   return program.bytes();
+}
+
+/** At the exit of the VXLAN device, for all that leaves by it: only counts. */
+export function leavingProgram(maps: ShortcutMaps): Uint8Array {
+  const program = createAssembler();
+  program.do(R6, '=', [R1]);
+  readable(program, ETHERNET, 'ethernet');
+  program.load(16, R1, R7, 12);
+  program.if(R1, '!=', ETHER_IPV4, 'next');
+  lookUpReceiver(program, maps);
+  program.if(R0, '==', 0, 'next');
+  count(program);
+  program.goto('next');
+  program.label('drop');
+  leave(program, VERDICT.drop);
+  return end(program);
 }
 
 /** At the mesh's TUN device, whose packets have no Ethernet header. */

@@ -13,6 +13,9 @@ export interface ShortcutMaps {
   readonly ways: number;
   /** By prefix: `Owner` of addresses that may come, or be reached, by VXLAN. */
   readonly owners: number;
+  /** By a sender's address on the underlay, and by a receiver's Ethernet address: `Count` of what came and went by VXLAN. */
+  readonly received: number;
+  readonly sent: number;
 }
 
 /** What a map says of an address. Numbers as the machine has them, 32 bits each. */
@@ -35,6 +38,11 @@ export const OWNER = {
   network: 4,
   size: 8,
 } as const;
+
+/** What was counted, 64 bits each, on every processor by itself. Bytes are those of IPv4 packets. */
+export const COUNT = { packets: 0, bytes: 8, size: 16 } as const;
+/** Bytes of a key: an Ethernet address, and zeros. */
+export const RECEIVER_SIZE = 8;
 
 /** Offsets in `struct __sk_buff` (linux/bpf.h). */
 export const CONTEXT = {
@@ -76,6 +84,7 @@ const TCP_LENGTH = 12;
 const KEY = -4;
 const PREFIX_KEY = -8;
 const NETWORK = -16;
+const MAC_KEY = -RECEIVER_SIZE;
 
 /** Goes on with what is for a container here, in the source's network. */
 export function toEndpoint(program: Assembler, maps: ShortcutMaps, start: number): void {
@@ -144,20 +153,49 @@ function measure(program: Assembler, start: number): void {
 export function lookUpEndpoint(program: Assembler, { endpoints }: ShortcutMaps, offset: number): void {
   program.load(32, R1, R7, offset);
   program.store(32, STACK, KEY, [R1]);
-  program.map(R1, endpoints);
-  program.do(R2, '=', [STACK]);
-  program.do(R2, '+', KEY);
-  program.call(LOOK_UP);
+  lookUp(program, endpoints, KEY);
 }
 
 export function lookUpPrefix(program: Assembler, map: number, offset: number): void {
   program.load(32, R1, R7, offset);
   program.store(32, STACK, KEY, [R1]);
   program.store(32, STACK, PREFIX_KEY, 32);
+  lookUp(program, map, PREFIX_KEY);
+}
+
+/** r0 = what was counted of the sender whose address r8 holds, or 0. */
+export function lookUpSender(program: Assembler, { received }: ShortcutMaps): void {
+  program.store(32, STACK, KEY, [R8]);
+  lookUp(program, received, KEY);
+}
+
+/** r0 = what was counted of the receiver by its Ethernet address, or 0. */
+export function lookUpReceiver(program: Assembler, { sent }: ShortcutMaps): void {
+  program.load(32, R1, R7, 0);
+  program.store(32, STACK, MAC_KEY, [R1]);
+  program.load(16, R1, R7, 4);
+  program.store(32, STACK, MAC_KEY + 4, [R1]);
+  lookUp(program, sent, MAC_KEY);
+}
+
+/** r0 = what the map has for the key that lies at `at` from the end of the stack, or 0. */
+function lookUp(program: Assembler, map: number, at: number): void {
   program.map(R1, map);
   program.do(R2, '=', [STACK]);
-  program.do(R2, '+', PREFIX_KEY);
+  program.do(R2, '+', at);
   program.call(LOOK_UP);
+}
+
+/** One packet more, where r0 says. Nobody else writes there meanwhile. */
+export function count(program: Assembler): void {
+  program.load(64, R1, R0, COUNT.packets);
+  program.do(R1, '+', 1);
+  program.store(64, R0, COUNT.packets, [R1]);
+  program.load(32, R2, R6, CONTEXT.length);
+  program.do(R2, '-', ETHERNET);
+  program.load(64, R1, R0, COUNT.bytes);
+  program.do(R1, '+', [R2]);
+  program.store(64, R0, COUNT.bytes, [R1]);
 }
 
 /** Keeps the source's network, which r0 points to, below the keys of look-ups. */

@@ -1,17 +1,14 @@
 import type { Cidr } from '../core/address.ts';
 import { FAST_PATH_DEVICES, type FastPathPlan, HostError, PROBE_PORT } from '../ports/host.ts';
 import type { Log } from '../ports/log.ts';
-import { createMap, deleteEntry, type Links, loadProgram, openLinks, setEntry } from './bpf.ts';
+import { createMap, type Links, loadProgram, openLinks, type Side, setEntry } from './bpf.ts';
+import type { FastPathCounts } from './fast-path-counts.ts';
 import { ADMITTED_MARK } from './firewall-vxlan.ts';
 import { isEndpointLink } from './links.ts';
-import {
-  type Entry,
-  ownersOf,
-  placesOfEndpoints,
-  placesOfWays,
-  type ShortcutView,
-} from './shortcut-places.ts';
-import { containerProgram, tunnelProgram, vxlanProgram } from './shortcut-programs.ts';
+import { createShortcutCounts, type ShortcutCounts } from './shortcut-counts.ts';
+import { createKnownMap, type KnownMap } from './shortcut-maps.ts';
+import { ownersOf, placesOfEndpoints, placesOfWays, type ShortcutView } from './shortcut-places.ts';
+import { containerProgram, leavingProgram, tunnelProgram, vxlanProgram } from './shortcut-programs.ts';
 import { OWNER, PLACE } from './shortcut-steps.ts';
 import type { LinkState } from './tables.ts';
 
@@ -36,26 +33,40 @@ export interface Shortcut {
   open(view: ShortcutView): void;
   /** Gives links their programs: until then what comes by them goes the kernel's way. False where it has no such programs. */
   attach(links: readonly LinkState[], device: string): Promise<boolean>;
-  /** Has the VXLAN device drop what the plan does not admit, by the marks of the table `ip weft_vxlan`; false where that takes another program. */
+  /**
+   * Has the VXLAN device drop what the plan does not admit, by the marks of the table `ip weft_vxlan`, and count what comes and goes; false where
+   * that takes another program.
+   */
   guard(link: number, plan: FastPathPlan, apart: readonly Cidr[]): Promise<boolean>;
   /** Takes our programs off a link. */
   release(link: number): Promise<void>;
+  /** Of the peers that `guard` was told of last. */
+  counts(): FastPathCounts;
 }
 
 const CONTAINER = 'weft_container';
 const VXLAN = 'weft_vxlan';
 const TUNNEL = 'weft_tunnel';
+const LEAVING = 'weft_leaving';
+const PLACES: readonly (readonly [Side, string])[] = [
+  ['entrance', CONTAINER],
+  ['entrance', TUNNEL],
+  ['entrance', VXLAN],
+  ['exit', LEAVING],
+];
 /** More than a host or a mesh has of either; with more the shortcut stays closed. */
 const ENTRIES = 1 << 17;
 
 interface Loaded {
   readonly gate: number;
-  readonly endpoints: Table;
-  readonly ways: Table;
-  readonly owners: Table;
+  readonly endpoints: KnownMap;
+  readonly ways: KnownMap;
+  readonly owners: KnownMap;
+  readonly counts: ShortcutCounts;
   readonly container: number;
   readonly vxlan: number;
   readonly tunnel: number;
+  readonly leaving: number;
 }
 
 /** `path`: the host's network namespace; absent: this process's. `wanted`: whether to use it at all. */
@@ -92,8 +103,8 @@ export function createShortcut(path: string | undefined, wanted: boolean, log: L
   function attach(list: readonly LinkState[], device: string): Promise<boolean> {
     return use(async (parts, links) => {
       for (const link of list) {
-        if (isEndpointLink(link)) await links.attach(link.index, parts.container);
-        else if (link.name === device) await links.attach(link.index, parts.tunnel);
+        if (isEndpointLink(link)) await links.attach(link.index, 'entrance', parts.container);
+        else if (link.name === device) await links.attach(link.index, 'entrance', parts.tunnel);
       }
     });
   }
@@ -101,7 +112,7 @@ export function createShortcut(path: string | undefined, wanted: boolean, log: L
   async function release(link: number): Promise<void> {
     const links = openLinks(path);
     try {
-      for (const name of [CONTAINER, TUNNEL, VXLAN]) await links.detach(link, name);
+      for (const [side, name] of PLACES) await links.detach(link, side, name);
     } catch (error) {
       // A kernel without such programs has none to take off.
       if (!(error instanceof HostError)) throw error;
@@ -133,12 +144,15 @@ export function createShortcut(path: string | undefined, wanted: boolean, log: L
     },
     attach,
     guard(link, plan, apart) {
-      return use(async ({ owners, vxlan }, links) => {
+      return use(async ({ owners, counts, vxlan, leaving }, links) => {
         owners.fill(ownersOf(plan, apart));
-        await links.attach(link, vxlan);
+        counts.follow(plan.peers);
+        await links.attach(link, 'entrance', vxlan);
+        await links.attach(link, 'exit', leaving);
       });
     },
     release,
+    counts: () => loaded?.counts.read() ?? new Map(),
   };
 }
 
@@ -149,15 +163,19 @@ function load(): Loaded {
   const ways = createMap({ kind: 'prefixes', name: 'weft_ways', keySize: 8, ...value });
   const owned = { valueSize: OWNER.size, entries: ENTRIES };
   const owners = createMap({ kind: 'prefixes', name: 'weft_owners', keySize: 8, ...owned });
-  const maps = { gate, endpoints, ways, owners };
+  const counts = createShortcutCounts(ENTRIES);
+  const { received, sent } = counts;
+  const maps = { gate, endpoints, ways, owners, received, sent };
   return {
     gate,
-    endpoints: createTable(endpoints),
-    ways: createTable(ways),
-    owners: createTable(owners),
+    endpoints: createKnownMap(endpoints),
+    ways: createKnownMap(ways),
+    owners: createKnownMap(owners),
+    counts,
     container: loadProgram(CONTAINER, containerProgram(maps)),
     vxlan: loadProgram(VXLAN, vxlanProgram(maps, Number(ADMITTED_MARK), PROBE_PORT)),
     tunnel: loadProgram(TUNNEL, tunnelProgram(maps)),
+    leaving: loadProgram(LEAVING, leavingProgram(maps)),
   };
 }
 
@@ -175,39 +193,4 @@ function show(parts: Loaded, view: ShortcutView): void {
 
 function setGate({ gate }: Loaded, open: boolean): void {
   setEntry(gate, new Uint8Array(4), new Uint8Array([open ? 1 : 0, 0, 0, 0]));
-}
-
-/** A map whose content is known here: nobody else writes to it. */
-interface Table {
-  holds(wanted: readonly Entry[]): boolean;
-  fill(wanted: readonly Entry[]): void;
-  forget(hostLink: string): void;
-}
-
-function createTable(map: number): Table {
-  const there = new Map<string, Entry>();
-  const nameOf = ({ key }: Entry) => Buffer.from(key).toString('hex');
-  const isThere = (entry: Entry) => {
-    const known = there.get(nameOf(entry));
-    return known !== undefined && Buffer.compare(known.value, entry.value) === 0;
-  };
-  function remove(name: string, { key }: Entry): void {
-    deleteEntry(map, key);
-    there.delete(name);
-  }
-  return {
-    holds: (wanted) => wanted.length === there.size && wanted.every(isThere),
-    fill(wanted) {
-      const names = new Set(wanted.map(nameOf));
-      // What comes is there before what goes, so that nothing that stays is away meanwhile.
-      for (const entry of wanted) {
-        if (!isThere(entry)) setEntry(map, entry.key, entry.value);
-        there.set(nameOf(entry), entry);
-      }
-      for (const [name, entry] of there) if (!names.has(name)) remove(name, entry);
-    },
-    forget(hostLink) {
-      for (const [name, entry] of there) if (entry.hostLink === hostLink) remove(name, entry);
-    },
-  };
 }

@@ -97,7 +97,7 @@ function attacks(shortcut: boolean): void {
     if (!shortcut) return;
     const [{ ifindex }] = JSON.parse(await ip('host', `-j link show dev ${link}`));
     const links = openLinks(net.hostPath);
-    await links.detach(ifindex, 'weft_container');
+    await links.detach(ifindex, 'entrance', 'weft_container');
     links.close();
   }
 

@@ -8,8 +8,9 @@ import { createFirewall } from '../../src/host/firewall.ts';
 import { createAdmission } from '../../src/host/firewall-vxlan.ts';
 import { readAddress } from '../../src/host/ipv4.ts';
 import { hostNamespace } from '../../src/host/namespace.ts';
+import { createShortcutCounts } from '../../src/host/shortcut-counts.ts';
 import { type Entry, placesOfEndpoints, placesOfWays } from '../../src/host/shortcut-places.ts';
-import { containerProgram } from '../../src/host/shortcut-programs.ts';
+import { containerProgram, leavingProgram } from '../../src/host/shortcut-programs.ts';
 import { CONTEXT, OWNER, PLACE } from '../../src/host/shortcut-steps.ts';
 import type { FastPathPlan } from '../../src/ports/host.ts';
 import { createNamespaces } from '../hosts/namespaces.ts';
@@ -37,7 +38,7 @@ const PLAN: FastPathPlan = {
 };
 
 await rules();
-console.log(`program at a container's link: ${programCost()} ns`);
+programs();
 
 async function rules(): Promise<void> {
   const net = await createNamespaces();
@@ -58,21 +59,25 @@ async function rules(): Promise<void> {
     await admission.raise(PLAN, false);
     await added('ip weft_vxlan, both directions, looking inside');
     await admission.raise(PLAN, true);
-    await added('ip weft_vxlan, both directions, where a program looks inside');
+    await added('ip weft_vxlan, both directions, where programs look inside and count');
   } finally {
     await net.close();
   }
 }
 
-/** From a container to another host. */
-function programCost(): number {
+/** What a packet from a container to another host meets. */
+function programs(): void {
   const value = { valueSize: PLACE.size, entries: 1 << 17 };
   const owned = { valueSize: OWNER.size, entries: 1 };
+  const counts = createShortcutCounts(1);
+  counts.follow(PLAN.peers);
   const maps = {
     gate: createMap({ kind: 'array', name: 'gate', keySize: 4, valueSize: 4, entries: 1 }),
     endpoints: createMap({ kind: 'hash', name: 'endpoints', keySize: 4, ...value }),
     ways: createMap({ kind: 'prefixes', name: 'ways', keySize: 8, ...value }),
     owners: createMap({ kind: 'prefixes', name: 'owners', keySize: 8, ...owned }),
+    received: counts.received,
+    sent: counts.sent,
   };
   const link = (index: number, name: string) => linkState(index, name, { mac: '0e:00:00:00:00:01' });
   const links = [link(31, 'weft-vxlan'), link(32, 'weft0')];
@@ -90,7 +95,14 @@ function programCost(): number {
   setEntry(maps.gate, new Uint8Array(4), Uint8Array.of(1, 0, 0, 0));
   const packet = new Uint8Array(114);
   packet.set([0x08, 0, 0x45, 0, 0, 100, 0, 0, 0, 0, 255, 6, 0, 0, 10, 32, 0, 5, 10, 40, 0, 1], 12);
-  const program = loadProgram('container', containerProgram(maps));
+  console.log(`program at a container's link: ${costOf(containerProgram(maps), packet)} ns`);
+  packet.set([6, 0, 0, 0, 0, 7]);
+  console.log(`program at the exit of the VXLAN device: ${costOf(leavingProgram(maps), packet)} ns`);
+}
+
+/** Nanoseconds. */
+function costOf(instructions: Uint8Array, packet: Uint8Array): number {
+  const program = loadProgram('measured', instructions);
   // Each time is a hop of the same packet.
   const runs = Array.from({ length: 9 }, () => testRun(program, packet, new Uint8Array(CONTEXT.size), 200));
   return Math.min(...runs.map(({ nanoseconds }) => nanoseconds));

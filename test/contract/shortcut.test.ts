@@ -12,6 +12,7 @@ import { closeSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { createMap, loadProgram, setEntry, testRun } from '../../src/host/bpf.ts';
 import { readAddress } from '../../src/host/ipv4.ts';
+import { createShortcutCounts, type ShortcutCounts } from '../../src/host/shortcut-counts.ts';
 import {
   type Entry,
   ownersOf,
@@ -19,7 +20,7 @@ import {
   placesOfWays,
   type ShortcutView,
 } from '../../src/host/shortcut-places.ts';
-import { containerProgram, vxlanProgram } from '../../src/host/shortcut-programs.ts';
+import { containerProgram, leavingProgram, vxlanProgram } from '../../src/host/shortcut-programs.ts';
 import { CONTEXT, OWNER, PLACE, VERDICT } from '../../src/host/shortcut-steps.ts';
 import type { FastPathPlan } from '../../src/ports/host.ts';
 import { needsRoot } from '../hosts/namespaces.ts';
@@ -134,6 +135,8 @@ describe('the shortcut', { skip: needsRoot }, () => {
   };
   let container = 0;
   let vxlan = 0;
+  let leaving = 0;
+  let counts: ShortcutCounts;
   let gate = 0;
 
   before(() => {
@@ -150,9 +153,14 @@ describe('the shortcut', { skip: needsRoot }, () => {
     fill(ways, placesOfWays(VIEW));
     fill(owners, ownersOf(FAST, VIEW.apart));
     setGate(true);
-    const maps = { gate, endpoints, ways, owners };
+    counts = createShortcutCounts(64);
+    const { received, sent } = counts;
+    for (const map of [received, sent]) opened(map);
+    counts.follow(FAST.peers);
+    const maps = { gate, endpoints, ways, owners, received, sent };
     container = opened(loadProgram('container', containerProgram(maps)));
     vxlan = opened(loadProgram('vxlan', vxlanProgram(maps, ADMITTED, PROBE_PORT)));
+    leaving = opened(loadProgram('leaving', leavingProgram(maps)));
   });
   after(() => {
     for (const descriptor of open) closeSync(descriptor);
@@ -289,6 +297,65 @@ describe('the shortcut', { skip: needsRoot }, () => {
     for (const edit of kinds) {
       assert.equal(run(vxlan, { from: '10.40.0.1', to: '10.32.0.5', edit }, SENDER), 'dropped');
     }
+  });
+
+  /** Packets and bytes that are counted more than at the call before. */
+  function counter(underlay: string) {
+    const now = () => {
+      const { sent, received } = counts.read().get(underlay) ?? assert.fail(`${underlay} is not counted`);
+      return [sent.packets, sent.bytes, received.packets, received.bytes];
+    };
+    let before = now();
+    return () => {
+      const last = before;
+      before = now();
+      return before.map((value, at) => value - (last[at] ?? 0));
+    };
+  }
+
+  test('counts what comes by VXLAN for the host that sent it, and nothing that is not from its addresses', () => {
+    const [one, other] = [counter('192.0.2.7'), counter('192.0.2.8')];
+    run(vxlan, { from: '10.33.1.200', to: '10.33.1.6' }, SENDER);
+    run(vxlan, { from: '10.40.0.1', to: '10.32.0.9', size: 300 }, SENDER);
+    run(vxlan, { from: '10.41.0.1', to: '10.32.0.9' }, SENDER);
+    run(vxlan, { from: '10.40.0.1', to: '10.32.0.9' });
+    assert.deepEqual(one(), [0, 0, 2, 400]);
+    run(vxlan, { from: '10.41.0.1', to: '10.32.0.9', size: 200 }, OTHER_SENDER);
+    assert.deepEqual(
+      [one(), other()],
+      [
+        [0, 0, 0, 0],
+        [0, 0, 1, 200],
+      ],
+    );
+  });
+
+  test('counts what leaves by VXLAN for the host that gets it, and lets all of it go', () => {
+    const [one, other] = [counter('192.0.2.7'), counter('192.0.2.8')];
+    const to = (mac: string) => (packet: Uint8Array) => void packet.set(Buffer.from(hex(mac), 'hex'));
+    const send = (mac: string, size?: number) =>
+      run(leaving, { from: red, to: '10.40.0.1', edit: to(mac), ...(size === undefined ? {} : { size }) });
+    assert.equal(send(PEER_MAC), 'usual way');
+    assert.equal(send(PEER_MAC, 1_300), 'usual way');
+    assert.equal(send('06:00:00:00:00:09'), 'usual way');
+    assert.deepEqual(
+      [one(), other()],
+      [
+        [2, 1_400, 0, 0],
+        [0, 0, 0, 0],
+      ],
+    );
+  });
+
+  test('what was counted stays while a peer does, whatever becomes of others', () => {
+    const one = counter('192.0.2.7');
+    run(vxlan, { from: '10.40.0.1', to: '10.32.0.9' }, SENDER);
+    counts.follow(FAST.peers.slice(0, 1));
+    assert.deepEqual([one(), counts.read().has('192.0.2.8')], [[0, 0, 1, 100], false]);
+    counts.follow(FAST.peers);
+    assert.deepEqual(one(), [0, 0, 0, 0]);
+    const none = { packets: 0, bytes: 0 };
+    assert.deepEqual(counts.read().get('192.0.2.8'), { sent: none, received: none });
   });
 
   test('from VXLAN, lets in probes of trusted hosts and no other IPv6', () => {

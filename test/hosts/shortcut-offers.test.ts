@@ -83,11 +83,11 @@ describe('the shortcut of a container that is being started', { skip: needsRoot 
     const links = openLinks(net.hostPath);
     let turns = 0;
     const counting = setInterval(() => turns++, 0);
-    await links.detach(ifindex, 'weft_container');
+    await links.detach(ifindex, 'entrance', 'weft_container');
     clearInterval(counting);
     assert.ok(turns > 0, 'nothing else ran meanwhile');
     await ip('host', `link delete ${ifname}`);
-    await links.detach(ifindex, 'weft_container');
+    await links.detach(ifindex, 'entrance', 'weft_container');
     links.close();
   });
 });
