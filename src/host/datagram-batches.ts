@@ -38,9 +38,14 @@ export interface DatagramBatchesParts {
   readonly sent: () => Promise<number>;
 }
 
+/** Between the first look at links and the next, in milliseconds: a flood is not to wait for the next call. */
+export const SECOND_LOOK_AFTER = 50;
+
 export function createDatagramBatches({ links, clock, log, sent }: DatagramBatchesParts): DatagramBatches {
   const floods = createFloods();
   let last: { readonly at: number; readonly packets: number } | undefined;
+  /** Whether much was sent before the last look. */
+  let much = false;
   let refused = false;
 
   async function collect(link: string, on: boolean): Promise<void> {
@@ -68,12 +73,21 @@ export function createDatagramBatches({ links, clock, log, sent }: DatagramBatch
     return (packets - before.packets) * 1_000 >= FLOODED_FROM * (at - before.at);
   }
 
+  async function lookAtLinks(): Promise<void> {
+    for (const { link, flooded } of floods.look(clock.now(), await links.counts()))
+      await collect(link, flooded);
+  }
+
   return {
     async look() {
       if (last === undefined) await end();
-      if (!(await sendsMuch()) && !floods.any) return;
-      for (const { link, flooded } of floods.look(clock.now(), await links.counts()))
-        await collect(link, flooded);
+      const begun = much;
+      much = await sendsMuch();
+      if (!much && !floods.any) return;
+      await lookAtLinks();
+      if (begun || floods.any) return;
+      await new Promise<void>((resolve) => clock.setTimer(SECOND_LOOK_AFTER, resolve));
+      await lookAtLinks();
     },
     end,
   };
