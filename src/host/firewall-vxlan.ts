@@ -43,8 +43,6 @@ const DESTINATION = '@th,368,32';
 const NEXT_HEADER6 = '@th,288,8';
 const SOURCE6 = '@th,304,64';
 const PORT6 = '@th,576,16';
-/** As raw bytes: `ip saddr` is no type for a mark. */
-const OUTER_SOURCE = '@nh,96,32';
 const FAMILIES: readonly UnderlayFamily[] = [4, 6];
 const OUTER: Readonly<Record<UnderlayFamily, 'ip' | 'ip6'>> = { 4: 'ip', 6: 'ip6' };
 /** With IPv6 behind whatever headers there are. */
@@ -153,16 +151,25 @@ const sizeFor = ({ peers }: FastPathPlan) => `size ${Math.max(1, peers.length)};
 
 /** Beside programs: one rule in each direction, because each packet of VXLAN pays for all that is here. */
 function sendersOnly(ours: string, plan: FastPathPlan): string {
+  const addresses = plan.peers.map(({ underlay }) => underlay);
+  const marks = addresses.map((address) => `${address} : ${markOf(address)}`);
   return `
-  set peers { type ipv4_addr; ${sizeFor(plan)} ${elements(plan.peers.map(({ underlay }) => underlay))} }
+  set peers { type ipv4_addr; ${sizeFor(plan)} ${elements(addresses)} }
+  map senders { type ipv4_addr : mark; ${sizeFor(plan)} ${elements(marks)} }
   chain arriving {
     type filter hook input priority raw; policy accept;
-    ${ours} meta mark set ${OUTER_SOURCE} ip saddr != @peers counter drop
+    ${ours} meta mark set ip saddr map @senders accept
+    ${ours} counter drop
   }
   chain leaving {
     type filter hook output priority raw; policy accept;
     ${ours} ip daddr != @peers counter drop
   }`;
+}
+
+/** What a program that loads the address as it lies in a packet finds there: shortcut-programs.ts. */
+function markOf(address: string): number {
+  return new Uint32Array(Uint8Array.from(address.split('.').map(Number)).buffer)[0] ?? 0;
 }
 
 /** For kernels without such programs: a source inside must be the sender's, a destination this host's, and elements count. */

@@ -90,7 +90,7 @@ interface Listing {
 function readListing(text: string): Listing {
   const elements = new Set<string>();
   let [table, set] = ['', ''];
-  const parts = /^table (?<table>.*) \{|^\tset (?<set>.*) \{|^\t\telements = \{(?<list>[^}]*)\}\n/gm;
+  const parts = /^table (?<table>.*) \{|^\t(?:set|map) (?<set>.*) \{|^\t\telements = \{(?<list>[^}]*)\}\n/gm;
   let frame = text;
   for (const { 0: all, groups = {} } of text.matchAll(parts)) {
     table = groups.table ?? table;

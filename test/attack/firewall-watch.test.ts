@@ -5,7 +5,8 @@
  *   container 10.32.0.5 ── host, peers 192.0.2.7 and 2001:db8:2::8 by VXLAN
  */
 import assert from 'node:assert/strict';
-import { readdir, readFile, readlink, stat } from 'node:fs/promises';
+import { readdir, readFile, readlink, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, test } from 'node:test';
 import type { EndpointId } from '../../src/core/ids.ts';
 import { createLinuxHost } from '../../src/host/linux.ts';
@@ -132,6 +133,12 @@ describe('the watch over the firewall', { skip: needsRoot }, () => {
     const before = await rules();
     await nft('flush', 'ruleset');
     await until('all tables to be back', async () => (await rules()) === before, SOON);
+  });
+
+  test('what nft has saved of all tables can be loaded again', async () => {
+    const saved = join(net.stateDirectory, 'saved');
+    await writeFile(saved, `flush ruleset\n${await rules()}`);
+    await nft('--check', '--file', saved);
   });
 
   test('with its programs killed, others watch soon', async () => {
