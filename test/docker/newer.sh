@@ -11,11 +11,11 @@ if [ "${1:-}" = --suite ]; then
   shift 2
 fi
 tree=/var/tmp/weft-docker-$suite
-if [ ! -e "$tree/usr/sbin/dockerd" ]; then
+if [ ! -e "$tree/usr/sbin/dockerd" ] || [ ! -e "$tree/usr/bin/busybox" ]; then
   echo "making $tree"
-  rm -rf "$tree.new"
+  rm -rf "$tree" "$tree.new"
   nice mmdebstrap --quiet --variant=apt --aptopt='Acquire::Check-Valid-Until "false"' --aptopt='APT::Sandbox::User "root"' \
-    --include=docker.io,docker-cli,iptables,nftables,iproute2,procps,mount "$suite" "$tree.new"
+    --include=docker.io,docker-cli,busybox-static,iptables,nftables,iproute2,procps,mount "$suite" "$tree.new"
   mv "$tree.new" "$tree"
 fi
 chroot "$tree" dockerd --version
