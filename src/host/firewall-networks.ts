@@ -14,12 +14,23 @@ export interface NetworksTable {
 }
 
 const NAME = 'inet weft-networks';
+/**
+ * Stands for the table while that is made anew. The kernel has new rules in force a moment before what is in their interval sets: so long none of
+ * the subnets would be known. Seen on Linux 6.18, test/attack/networks.test.ts.
+ */
+const SPARE = 'inet weft-networks-spare';
 
 export function createNetworksTable(host: Namespace): NetworksTable {
   const table = createOwnTables(host, [NAME]);
+  const spare = createOwnTables(host, [SPARE]);
   return {
-    raise: (subnets) =>
-      table.load(subnets.length === 0 ? '' : `table ${NAME} {\n${isolationOf(subnets)}\n}\n`),
+    async raise(subnets) {
+      const named = (name: string) =>
+        subnets.length === 0 ? '' : `table ${name} {\n${isolationOf(subnets)}\n}\n`;
+      await spare.load(named(SPARE));
+      await table.load(named(NAME));
+      await spare.load('');
+    },
     isWhole: () => table.areWhole(),
   };
 }
