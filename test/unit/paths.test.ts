@@ -62,6 +62,20 @@ test('where one end does not trust, nothing is opened to it and nothing is sent'
   assert.equal(two.paths.report(one.peer).refusal, 'not-trusted-here');
 });
 
+test('a peer that is reached a moment after the link is trusted takes packets as soon as one reached before', async () => {
+  for (const late of [10, 500, 900]) {
+    const world = createPathsWorld();
+    const { one, two, clock } = world;
+    world.reach(two, false);
+    await one.start();
+    await two.start();
+    await clock.advance(late);
+    world.reach(two, true);
+    await clock.advance(4_000 - late);
+    assert.deepEqual([one.open()?.mtu, two.open()?.mtu], [MTU, MTU], `reached after ${late} ms`);
+  }
+});
+
 test('a mesh made without encryption needs no list', async () => {
   const { one, two } = await up({ one: [], two: [], plain: true });
   assert.equal(one.paths.report(two.peer).kind, 'vxlan');

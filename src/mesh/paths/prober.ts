@@ -148,8 +148,9 @@ export function createProber(parts: ProberParts): Prober {
   function resume(peer: PeerId, known: Probed): void {
     known.paused = !isReached(peer);
     const { up, mtu } = known.probe.status();
-    const notBefore = clock.now() + SETTLING;
-    known.probe = createPathProbe(up ? { full, adopted: mtu, notBefore } : { full, notBefore });
+    // A path that is down has nothing to lose by a probe that comes too early.
+    const fresh = up ? { full, adopted: mtu, notBefore: clock.now() + SETTLING } : { full };
+    known.probe = createPathProbe(fresh);
   }
 
   function schedule(peer: PeerId, known: Probed): void {
