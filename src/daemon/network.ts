@@ -74,6 +74,8 @@ const MIN_MTU = 576;
 const DEFAULT_UNDERLAY_MTU = 1500;
 /** A laptop's addresses change without a word. */
 const LOOK_AT_UNDERLAY_EVERY = 15_000;
+/** A host without an address is of no use to others until it has one. */
+const LOOK_FOR_ADDRESS_EVERY = 1_000;
 /** Looking takes a program of its own; with Docker, who closes the chain most often, it is looked at whenever Docker changes something, too. */
 const LOOK_AT_FORWARDING_EVERY = 60_000;
 const LOOK_AT_FLOODS_EVERY = 250;
@@ -235,6 +237,9 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     reach = reachOf(config, await look());
     mesh.announce(reach);
   };
+  const lookForAddress = async () => {
+    if (reach.data.length === 0) await lookAgain();
+  };
   const sent = async () =>
     Number((datapath as Datapath).counters().total.sentPackets) + (await host.fastPathSent());
   const batches = createDatagramBatches({ links: kernelLinks(), clock, log, sent });
@@ -244,6 +249,9 @@ async function assemble(parts: NetworkParts, host: Host): Promise<Network> {
     ),
     repeat(clock, LOOK_AT_UNDERLAY_EVERY, lookAgain, (error) =>
       log.warn('cannot look at the interfaces', { error }),
+    ),
+    repeat(clock, LOOK_FOR_ADDRESS_EVERY, lookForAddress, (error) =>
+      log.warn('cannot look for an address', { error }),
     ),
     repeat(clock, LOOK_AT_FORWARDING_EVERY, host.admitForwarding, (error) =>
       log.warn('cannot look at the chain FORWARD', { error }),

@@ -47,8 +47,10 @@ export interface LinkState {
   readonly queue: number;
   /** Administratively up. */
   readonly up: boolean;
-  /** Up, and the other end too. */
+  /** Up, and the other end too, and the kernel says so to all: up to a second after `signal`, on a busy machine more. */
   readonly carrier: boolean;
+  /** Up, and the other end too. */
+  readonly signal: boolean;
   /** Of a VXLAN device. */
   readonly vxlan: VxlanState | undefined;
   readonly addresses: readonly LinkAddress[];
@@ -109,6 +111,7 @@ const LOCAL_TABLE = 255;
 /** IFF_UP, IFF_RUNNING, IFF_LOWER_UP. */
 const UP = 0x1;
 const CARRIER = 0x1_0041;
+const SIGNAL = 0x1_0001;
 
 /** In struct rtnl_link_stats64. */
 const SENT_PACKETS = 8;
@@ -240,6 +243,7 @@ export function toLink({ body }: Message): LinkState {
     queue: readNumber(attributes.get(LINK.queue)) ?? 0,
     up: (flags & UP) !== 0,
     carrier: (flags & CARRIER) === CARRIER,
+    signal: (flags & SIGNAL) === SIGNAL,
     vxlan: kind === 'vxlan' ? toVxlan(kinds.get(LINK_INFO.data)) : undefined,
     addresses: [],
     addresses6: [],

@@ -1,10 +1,9 @@
 import { existsSync } from 'node:fs';
-import { networkInterfaces } from 'node:os';
 import type { Range } from '../core/address.ts';
 import { parseIpv4 } from '../core/address.ts';
 import { isEndpointLink } from './links.ts';
 import { hostNamespace } from './namespace.ts';
-import { readLinks } from './tables.ts';
+import { type LinkState, readLinks } from './tables.ts';
 
 /** The network that the hosts themselves are on. */
 export interface Underlay {
@@ -17,24 +16,38 @@ export interface Underlay {
 /** Links of container engines and virtual machines: every host has the same addresses there, so nobody can dial them. */
 const LOCAL_LINK = /^(docker|br-|virbr|cni|flannel|cali|veth|podman|lxcbr|lxdbr)/;
 
+/** The mesh's own device, and the range of its containers where it is known. */
+export interface OwnNetwork {
+  readonly device: string;
+  readonly range: Range | undefined;
+}
+
+const LOOPBACK = 'lo';
+
 /** What other hosts could dial, by this namespace's interfaces without the mesh's own `device` and addresses in `range`. */
-export async function readUnderlay(own: { device: string; range: Range | undefined }): Promise<Underlay> {
-  const interfaces = networkInterfaces();
-  const links = (await readLinks(hostNamespace())).filter(
-    (link) => link.name !== own.device && !isEndpointLink(link) && !LOCAL_LINK.test(link.name) && link.up,
+export async function readUnderlay(own: OwnNetwork): Promise<Underlay> {
+  return underlayOf(await readLinks(hostNamespace()), own);
+}
+
+/**
+ * A link counts from the moment when it has a signal. Node's own list of interfaces leaves it out until the kernel calls it running
+ * (IFF_RUNNING), which the kernel gets round to once a second: a host that was read just then would tell the others no address.
+ */
+export function underlayOf(all: readonly LinkState[], { device, range }: OwnNetwork): Underlay {
+  const links = all.filter(
+    (link) =>
+      link.signal &&
+      link.name !== device &&
+      link.name !== LOOPBACK &&
+      !isEndpointLink(link) &&
+      !LOCAL_LINK.test(link.name),
   );
-  const reachable: { address: string; v4: boolean; mtu: number }[] = [];
-  for (const link of links) {
-    for (const { address, family, internal } of interfaces[link.name] ?? []) {
-      if (internal || isLinkLocal(address) || isInside(address, own.range)) continue;
-      reachable.push({ address, v4: family === 'IPv4', mtu: link.mtu });
-    }
-  }
-  const addresses = [...reachable.filter(({ v4 }) => v4), ...reachable.filter(({ v4 }) => !v4)].map(
-    ({ address }) => address,
-  );
+  const isUsable = (address: string) => !isLinkLocal(address) && !isInside(address, range);
+  const v4Of = ({ addresses }: LinkState) => addresses.map(({ local }) => local).filter(isUsable);
+  const v6Of = ({ addresses6 }: LinkState) => addresses6.filter(isUsable);
+  const reachable = links.filter((link) => v4Of(link).length + v6Of(link).length > 0);
   return {
-    addresses,
+    addresses: [...reachable.flatMap(v4Of), ...reachable.flatMap(v6Of)],
     mtu: reachable.length === 0 ? undefined : Math.min(...reachable.map(({ mtu }) => mtu)),
   };
 }

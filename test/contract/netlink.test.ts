@@ -83,6 +83,7 @@ describe('netlink', { skip: needsRoot }, () => {
         queue: 500,
         up: true,
         carrier: false,
+        signal: false,
         vxlan: undefined,
         addresses: [
           { local: '10.32.0.9', prefix: 12 },
@@ -91,7 +92,8 @@ describe('netlink', { skip: needsRoot }, () => {
       });
       assert.deepEqual([other.up, other.mac, other.kind], [false, '0a:57:0a:20:00:05', 'veth']);
       await net.run(sandbox, 'ip', 'link', 'set', 'eth0', 'up');
-      assert.equal((await readLinks(host())).find(({ name }) => name === 'weft-a')?.carrier, true);
+      const after = (await readLinks(host())).find(({ name }) => name === 'weft-a');
+      assert.deepEqual([after?.signal, after?.carrier], [true, true]);
       assert.equal(links.find(({ name }) => name === 'lo')?.kind, undefined);
     } finally {
       await inside.close();

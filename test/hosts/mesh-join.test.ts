@@ -161,3 +161,14 @@ function refusedWith(result: CommandResult, status: number, reason: RegExp): voi
   assert.doesNotMatch(result.stderr, /wf1_[A-Za-z0-9_-]{8}/);
   assert.equal(result.stdout, '');
 }
+
+story('a host that gets its address after it was set up is joined by it', { hosts: 2 }, async (lab) => {
+  const [first, second] = [lab.host(1), lab.host(2)];
+  await first.run(['ip', 'address', 'flush', 'dev', 'eth0']);
+  await first.weft(['up']);
+  assert.deepEqual((await first.status()).listen.advertised, []);
+  await first.run(['ip', 'address', 'add', `${first.address}/24`, 'dev', 'eth0']);
+  await until('the address', async () => (await first.status()).listen.advertised.length > 0, 5_000);
+  await second.weft(['join', tokenIn((await first.weft(['invite'])).stdout)]);
+  await converged(lab.hosts);
+});

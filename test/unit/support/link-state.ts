@@ -14,6 +14,7 @@ export function linkState(index: number, name: string, more: Partial<LinkState> 
     queue: 0,
     up: true,
     carrier: true,
+    signal: true,
     vxlan: undefined,
     addresses: [],
     addresses6: [],
