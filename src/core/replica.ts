@@ -51,6 +51,8 @@ export interface Replica {
   /** 0 when nothing is known of the author. */
   seq(author: PeerId): number;
   authors(): readonly PeerId[];
+  /** How much of what it may write an author has written, from 0 to 1: of keys or of bytes, its own or everybody's. At 1 it can write no more. */
+  fill(author: PeerId): number;
   /** The whole state in three numbers; equal on two peers means equal states. */
   digest(): Digest;
   /** (author → seq, sum) of all authors, in parts of at most `size` authors that together cover all authors there can be. */
@@ -237,6 +239,14 @@ export function createReplica(parts: ReplicaParts = {}): Replica {
     deltas,
     seq: (author) => seqOf(stateOf(author)),
     authors: () => Array.from(states(), ({ author }) => author),
+    fill(author) {
+      const state = stateOf(author);
+      const own = Math.max(
+        (state?.entries.size ?? 0) / limits.entries,
+        (state?.bytes ?? 0) / limits.authorBytes,
+      );
+      return Math.max(own, bytes / limits.totalBytes);
+    },
     digest: () => ({ authors, deltas: count, sum }),
     vector: (size = VECTOR_SIZE) => createVector(summaries(), size),
     compare: (part) => compareVectors(summaries(), part, deltas),

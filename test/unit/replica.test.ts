@@ -172,3 +172,13 @@ test('what is over a limit is refused and leaves no trace', () => {
   assert.equal(contents(replica).length, 3);
   assert.equal(replica.merge(delta(alice, 2, { c: '1' })).ok, true);
 });
+
+test('how full the state is follows the limit that is nearest', () => {
+  const limits = { ...REPLICA_LIMITS, entries: 4, authorBytes: 100_000, totalBytes: 1_000 };
+  const replica = createReplica({ limits });
+  assert.equal(replica.fill(alice.peer), 0);
+  replica.merge(delta(alice, 1, { a: '1', b: '1', c: '1' }));
+  assert.equal(replica.fill(alice.peer), 3 / 4);
+  replica.merge(delta(bob, 1, { a: 'x'.repeat(700) }));
+  assert.ok(replica.fill(alice.peer) > 3 / 4, 'what others wrote counts for the whole');
+});

@@ -1,9 +1,9 @@
 import type { PeerId } from '../../core/ids.ts';
 import type { PeerStatus, Warning } from '../../doors/control.ts';
 import type { OpenedKeeper } from '../../mesh/keeper.ts';
-import { describePeer } from '../../mesh/space/names.ts';
 import type { Network } from '../network.ts';
 import { listed } from './listed.ts';
+import { RECORD_RULES } from './record-warnings.ts';
 import { REMOVAL_RULES } from './removal-warnings.ts';
 
 export interface Facts {
@@ -21,6 +21,7 @@ export type Rule = (facts: Facts) => Warning | undefined;
 /** One rule a warning; each looks at the facts and says nothing when all is well. */
 const RULES: readonly Rule[] = [
   ...REMOVAL_RULES,
+  ...RECORD_RULES,
   ({ network }) => {
     const text = network?.failure();
     return text === undefined
@@ -125,18 +126,6 @@ const RULES: readonly Rule[] = [
           severity: 'info',
           text: `${pending.length} donations of addresses wait for their witness`,
           remedy: 'see `weft status ipam`; they go on when the witness can be reached',
-        };
-  },
-  ({ network }) => {
-    const refused = network?.mesh.records.quarantined() ?? [];
-    const worst = refused[0];
-    return worst === undefined
-      ? undefined
-      : {
-          code: 'records-refused',
-          severity: 'warning',
-          text: `${refused.reduce((sum, { count }) => sum + count, 0)} records were refused, most of ${worst.author === undefined || network === undefined ? 'an unknown peer' : describePeer(network.mesh.records, worst.author)}: ${worst.problem}`,
-          remedy: 'look at that host: its version, its disk, and who has access to it',
         };
   },
 ];
