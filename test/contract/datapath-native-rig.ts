@@ -17,7 +17,17 @@ import {
   TAG_BYTES,
   writeHeader,
 } from '../../src/ports/memory/datagram.ts';
-import { type DatapathRig, IPV6_PREFIX, type RigHost, type RigStranger } from './datapath-rig.ts';
+import {
+  type DatapathRig,
+  IPV6_PREFIX,
+  key,
+  mirrored,
+  type RigHost,
+  type RigStranger,
+  ROUTES,
+  ROUTES_THERE,
+  SLOT,
+} from './datapath-rig.ts';
 
 /**
  * Real data paths on one machine. The device of each is in a namespace of its own, where a small program (native/test/inner.cc)
@@ -28,6 +38,8 @@ import { type DatapathRig, IPV6_PREFIX, type RigHost, type RigStranger } from '.
 export interface NativeRig extends DatapathRig {
   /** `apart`: the socket is in the device's namespace too, bound to all of its addresses. */
   openNative(options?: NativeRigOptions): Promise<NativeHost>;
+  /** Two of them with routes and keys to each other; the second has these options. */
+  openPair(options?: NativeRigOptions): Promise<readonly [NativeHost, NativeHost]>;
 }
 
 export interface NativeRigOptions extends Partial<NativeDatapathOptions> {
@@ -138,6 +150,18 @@ export function createNativeRig(always: NativeRigOptions = {}): NativeRig {
   return {
     open: ({ carries = true, ...limits } = {}) => openNative({ limits, carries }),
     openNative,
+    async openPair(options) {
+      const [a, b] = [await openNative(), await openNative(options)];
+      a.datapath.setRoutes(ROUTES);
+      b.datapath.setRoutes(ROUTES_THERE);
+      // Keys before addresses: whoever learns an address greets.
+      for (const host of [a, b]) host.datapath.setPeer(SLOT, null);
+      a.datapath.setKeys(SLOT, [key()]);
+      b.datapath.setKeys(SLOT, [mirrored(key())]);
+      a.datapath.setPeer(SLOT, b.endpoint);
+      b.datapath.setPeer(SLOT, a.endpoint);
+      return [a, b];
+    },
     async stranger() {
       const socket = createSocket({ type: 'udp4', recvBufferSize: 4 << 20 });
       socket.bind(0, LOOPBACK);

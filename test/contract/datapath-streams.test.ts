@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
 import { onWire } from '../fuzz/wire-model.ts';
 import { createNativeRig, missing, type NativeHost, VNET_BYTES } from './datapath-native-rig.ts';
-import { drops, HERE, key, mirrored, ROUTES, ROUTES_THERE, SLOT, THERE } from './datapath-rig.ts';
+import { drops, HERE, THERE } from './datapath-rig.ts';
 import { cut, superPacket } from './datapath-slices.ts';
 
 /**
@@ -94,18 +94,6 @@ describe('datapath: segments that ride together', { skip: missing() ?? false }, 
   const rig = createNativeRig();
   afterEach(() => rig.end());
 
-  async function pair(): Promise<readonly [NativeHost, NativeHost]> {
-    const [a, b] = [await rig.openNative(), await rig.openNative()];
-    a.datapath.setRoutes(ROUTES);
-    b.datapath.setRoutes(ROUTES_THERE);
-    for (const host of [a, b]) host.datapath.setPeer(SLOT, null);
-    a.datapath.setKeys(SLOT, [key()]);
-    b.datapath.setKeys(SLOT, [mirrored(key())]);
-    a.datapath.setPeer(SLOT, b.endpoint);
-    b.datapath.setPeer(SLOT, a.endpoint);
-    return [a, b];
-  }
-
   /** Sends few enough at a time for the device's queue; resolves with how many frames held more than one segment. */
   async function tell(a: NativeHost, b: NativeHost, story: Story): Promise<number> {
     const frames = framesOf(story);
@@ -122,14 +110,14 @@ describe('datapath: segments that ride together', { skip: missing() ?? false }, 
 
   for (const [name, story] of Object.entries(RIDE_TOGETHER))
     test(`segments ${name} ride together and arrive as they were sent`, async () => {
-      const [a, b] = await pair();
+      const [a, b] = await rig.openPair();
       for (let times = 0; times < 50; times++) if ((await tell(a, b, story)) > 0) return;
       assert.fail('none rode together in 50 attempts');
     });
 
   for (const [name, story] of Object.entries(RIDE_ALONE))
     test(`segments ${name} are left alone`, async () => {
-      const [a, b] = await pair();
+      const [a, b] = await rig.openPair();
       for (let times = 0; times < 3; times++) assert.equal(await tell(a, b, story), 0);
     });
 });

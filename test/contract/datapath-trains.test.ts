@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { afterEach, describe, test } from 'node:test';
-import type { OptionalPart } from '../../src/datapath/native.ts';
 import { createNativeRig, missing, type NativeHost, VNET_BYTES } from './datapath-native-rig.ts';
-import { drops, HERE, key, mirrored, ROUTES, ROUTES_THERE, SLOT, THERE } from './datapath-rig.ts';
+import { drops, HERE, THERE } from './datapath-rig.ts';
 import { cut, superPacket } from './datapath-slices.ts';
 
 /**
@@ -83,19 +82,6 @@ describe('datapath: small datagrams that ride together', { skip: missing() ?? fa
   const rig = createNativeRig();
   afterEach(() => rig.end());
 
-  async function pair(without: readonly OptionalPart[] = []): Promise<readonly [NativeHost, NativeHost]> {
-    const [a, b] = [await rig.openNative(), await rig.openNative({ without })];
-    a.datapath.setRoutes(ROUTES);
-    b.datapath.setRoutes(ROUTES_THERE);
-    // Keys before addresses: whoever learns an address greets.
-    for (const host of [a, b]) host.datapath.setPeer(SLOT, null);
-    a.datapath.setKeys(SLOT, [key()]);
-    b.datapath.setKeys(SLOT, [mirrored(key())]);
-    a.datapath.setPeer(SLOT, b.endpoint);
-    b.datapath.setPeer(SLOT, a.endpoint);
-    return [a, b];
-  }
-
   /** Sends few enough at a time for the device's queue. */
   async function tell(a: NativeHost, b: NativeHost, story: readonly Datagram[]): Promise<void> {
     const frames = story.map(frameOf);
@@ -111,7 +97,7 @@ describe('datapath: small datagrams that ride together', { skip: missing() ?? fa
 
   for (const [name, story] of Object.entries(RIDE_TOGETHER))
     test(`datagrams ${name} arrive as they were sent`, async () => {
-      const [a, b] = await pair();
+      const [a, b] = await rig.openPair();
       for (let times = 0; times < 50; times++) {
         await tell(a, b, story);
         if (joined(b) > 0) return;
@@ -121,7 +107,7 @@ describe('datapath: small datagrams that ride together', { skip: missing() ?? fa
 
   for (const [name, story] of Object.entries(RIDE_ALONE))
     test(`datagrams ${name} are left alone`, async () => {
-      const [a, b] = await pair();
+      const [a, b] = await rig.openPair();
       for (let times = 0; times < 3; times++) {
         await tell(a, b, story);
         assert.equal(joined(b), 0);
@@ -129,7 +115,7 @@ describe('datapath: small datagrams that ride together', { skip: missing() ?? fa
     });
 
   test('a kernel that cannot cut datagrams is given single ones', async () => {
-    const [a, b] = await pair(['tunUdpSegmentation']);
+    const [a, b] = await rig.openPair({ without: ['tunUdpSegmentation'] });
     await tell(a, b, RIDE_TOGETHER['of one size'] as Datagram[]);
     assert.equal(joined(b), 0);
   });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { afterEach, describe, test } from 'node:test';
 import { createNativeRig, missing, type NativeHost, run, until } from './datapath-native-rig.ts';
-import { drops, HERE, key, mirrored, packet, ROUTES, ROUTES_THERE, SLOT, THERE } from './datapath-rig.ts';
+import { drops, HERE, packet, THERE } from './datapath-rig.ts';
 
 /** native/src/turn.h: while packets come few at a time one thread has both directions, once they crowd each has its own. */
 
@@ -23,18 +23,6 @@ function sleepsOf(name: string): number {
 describe('datapath: who reads the device', { skip: missing() ?? false }, () => {
   const rig = createNativeRig();
   afterEach(() => rig.end());
-
-  async function openPair(): Promise<[NativeHost, NativeHost]> {
-    const [a, b] = [await rig.openNative(), await rig.openNative()];
-    a.datapath.setRoutes(ROUTES);
-    b.datapath.setRoutes(ROUTES_THERE);
-    for (const host of [a, b]) host.datapath.setPeer(SLOT, null);
-    a.datapath.setKeys(SLOT, [key()]);
-    b.datapath.setKeys(SLOT, [mirrored(key())]);
-    a.datapath.setPeer(SLOT, b.endpoint);
-    b.datapath.setPeer(SLOT, a.endpoint);
-    return [a, b];
-  }
 
   /** One packet at a time, there and back. */
   async function trips(a: NativeHost, b: NativeHost, label: string): Promise<void> {
@@ -57,7 +45,7 @@ describe('datapath: who reads the device', { skip: missing() ?? false }, () => {
   }
 
   test('one thread has both directions while packets come singly', { timeout: 30_000 }, async () => {
-    const [a, b] = await openPair();
+    const [a, b] = await rig.openPair();
     await together(a, b);
     const [out, both] = [sleepsOf('tun-send-0'), sleepsOf('tun-receive-0')];
     await trips(a, b, 'again');
@@ -83,7 +71,7 @@ describe('datapath: who reads the device', { skip: missing() ?? false }, () => {
   }
 
   test('a crowd wakes the other one, and nothing is lost or out of order', { timeout: 60_000 }, async () => {
-    const [a, b] = await openPair();
+    const [a, b] = await rig.openPair();
     for (let turn = 0; turn < 10; turn++) {
       await together(a, b);
       const asleep = sleepsOf('tun-send-0');
@@ -96,7 +84,7 @@ describe('datapath: who reads the device', { skip: missing() ?? false }, () => {
   test('a device that is deleted while one thread has both directions is reported once', {
     timeout: 30_000,
   }, async () => {
-    const [a, b] = await openPair();
+    const [a, b] = await rig.openPair();
     await together(a, b);
     const before = a.events.length;
     run('ip', '-n', a.namespace, 'link', 'del', 'weft0');
